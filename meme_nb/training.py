@@ -6,7 +6,7 @@
 __all__ = ['NoisingCallback', 'LossesCallback', 'EMACallback', 'inherit', 'BranchCallback', 'TimeLimitCallback', 'StopCallback',
            'NameExpertCallback', 'check_batch', 'expert_groups', 'adamw', 'meme_learner']
 
-# %% ../nbs/09_training.ipynb #579934c7
+# %% ../nbs/09_training.ipynb #f4623682
 import copy, signal, threading, time
 import torch
 from torch import nn
@@ -19,7 +19,7 @@ from .losses import diffusion_loss
 from .model import MEME
 from .router import SoftIntervals
 
-# %% ../nbs/09_training.ipynb #40125ec5
+# %% ../nbs/09_training.ipynb #d4cd017b
 class NoisingCallback(Callback):
     "Devote each batch to one expert in turn; make `x_t` and its target"
     order = -10
@@ -29,8 +29,8 @@ class NoisingCallback(Callback):
     ): self.assignment,self.seed = assignment,seed
 
     def before_fit(self):
-        self.meme = self.learn.model
-        self.expert,self.only,self.streams = -1,None,self._generators(self.seed)
+        if 'meme' not in self.__dict__: self.meme,self.expert,self.streams = self.learn.model,-1,self._generators(self.seed)   # a second fit goes on
+        self.learn.model,self.only = self.meme,None
 
     def _generators(self, seed):
         "One for t (on the CPU), one for noise (on the device)"
@@ -54,7 +54,7 @@ class NoisingCallback(Callback):
         self.learn.xb = (s.add_noise(x0, noise, t), t, cond, self.expert if self.training else None)
         self.learn.yb = (s.target(x0, noise, t, self.meme.prediction),)
 
-# %% ../nbs/09_training.ipynb #b7ecd316
+# %% ../nbs/09_training.ipynb #5508a393
 class LossesCallback(Callback):
     "Keep each expert's training losses: `.losses[k]` is a list of (step, loss)"
     run_valid = False
@@ -78,11 +78,11 @@ def plot(self:LossesCallback, smooth:int=20, ax=None):
     for k,((lo,hi),rows) in enumerate(zip(self.noising.meme.router.intervals, self.losses)):
         if rows: ax.plot(*self.curve(k, smooth), label=f'expert {k}: t in [{lo}, {hi})')
     at = getattr(getattr(self.learn, 'branch', None), 'at', None)
-    if at: ax.axvline(at, color='grey', ls='--', label='experts branch')
+    if at is not None: ax.axvline(at, color='grey', ls='--', label='experts branch')
     ax.set(xlabel='step', ylabel='loss', yscale='log', title='training loss'); ax.legend()
     return ax
 
-# %% ../nbs/09_training.ipynb #429b7694
+# %% ../nbs/09_training.ipynb #6349228c
 class EMACallback(Callback):
     "Average each expert's weights over its own steps; `.average` is the averaged `MEME`"
     order = 70
@@ -93,8 +93,10 @@ class EMACallback(Callback):
         self.decay = decay
 
     def before_fit(self):
-        self.average = copy.deepcopy(self.learn.model).eval().requires_grad_(False)
-        self.updates = [0]*len(self.average.experts)
+        self.run = not hasattr(self.learn, 'lr_finder')          # its steps are taken back
+        if self.run and 'average' not in self.__dict__:
+            self.average = copy.deepcopy(self.learn.model).eval().requires_grad_(False)
+            self.updates = [0]*len(self.average.experts)
 
     def rate(self, n): return min(self.decay, (1+n)/(10+n))
 
@@ -107,7 +109,7 @@ class EMACallback(Callback):
     def after_validate(self): self.learn.model = self.noising.meme
     after_cancel_validate = after_validate
 
-# %% ../nbs/09_training.ipynb #8b8108cd
+# %% ../nbs/09_training.ipynb #e3dd8359
 def _overlap(a, b): "Where tensors of these shapes have a block in common"; return tuple(slice(0, min(m,n)) for m,n in zip(a.shape, b.shape))
 
 @torch.no_grad()
@@ -129,7 +131,7 @@ def _inherited(v, old, new, i):
     out = torch.zeros_like(new); out[i] = v[i]
     return out
 
-# %% ../nbs/09_training.ipynb #3b6f7c50
+# %% ../nbs/09_training.ipynb #177cc9e2
 class BranchCallback(Callback):
     "Train one expert on all t for the first `share` of the run, then let all others start from it"
     order,run_valid = -20,False
@@ -138,10 +140,10 @@ class BranchCallback(Callback):
         parent:int=None # Which expert; `None` is the middle one
     ):
         if not 0<=share<1: raise ValueError(f'The generalist gets a `share` in [0, 1) of the run, but it is {share}.')
-        self.share,self.parent = share,parent
+        self.share,self.parent,self.at = share,parent,None       # `at`: the step at which the experts branched
 
     def before_fit(self):
-        self.at = None                            # the step at which the experts branched
+        self.run = not hasattr(self.learn, 'lr_finder')
         if self.parent is None: self.parent = len(self.learn.model.experts)//2
 
     def before_batch(self):
@@ -157,7 +159,7 @@ class BranchCallback(Callback):
             inherit(experts[k], experts[self.parent], self.opt.opt.state)
             if hasattr(self.learn, 'ema'): inherit(self.ema.average.experts[k], self.ema.average.experts[self.parent]); self.ema.updates[k] = 0
 
-# %% ../nbs/09_training.ipynb #50555a25
+# %% ../nbs/09_training.ipynb #6af71b36
 class TimeLimitCallback(Callback):
     "End the fit after so many minutes, its schedules complete"
     order,run_valid = 55,False     # after fastai's Recorder (50), before its ParamScheduler (60)
@@ -173,7 +175,7 @@ class TimeLimitCallback(Callback):
     def after_batch(self):
         if self.used()>=1: self.hit = True; raise CancelFitException()
 
-# %% ../nbs/09_training.ipynb #6d0b961c
+# %% ../nbs/09_training.ipynb #4d5085ea
 class StopCallback(Callback):
     "End the fit cleanly on SIGINT (Ctrl-C) or SIGTERM; `.stopped` says whether that happened"
     order,run_valid = 100,False    # when everybody else has seen the batch
@@ -188,7 +190,7 @@ class StopCallback(Callback):
         if self.stopped: raise CancelFitException()
     def after_fit(self): self._restore()
 
-# %% ../nbs/09_training.ipynb #1e1310da
+# %% ../nbs/09_training.ipynb #5250fb53
 class NameExpertCallback(Callback):
     "In the comment of fastai's progress bar: the expert at work and its smoothed loss"
     order,run_valid = 61,False         # after ProgressCallback (60)
@@ -202,7 +204,7 @@ class NameExpertCallback(Callback):
         bar = getattr(getattr(self.learn, 'progress', None), 'pbar', None)
         if bar is not None: bar.comment = self.comment()
 
-# %% ../nbs/09_training.ipynb #c6244c2d
+# %% ../nbs/09_training.ipynb #d796b8e8
 def check_batch(model, batch):
     "Refuse data that the model cannot learn from, with a sentence; remember their size"
     shape = tuple(batch[0].shape[1:])
@@ -236,7 +238,7 @@ def meme_learner(
     parts = [NoisingCallback(SoftIntervals(model.router, p), seed), LossesCallback(), EMACallback(decay), StopCallback(), NameExpertCallback()]
     return Learner(dls, model.to(memory_format=torch.channels_last), loss_func=loss_func, opt_func=opt_func, lr=lr, splitter=expert_groups, cbs=parts+listify(cbs))
 
-# %% ../nbs/09_training.ipynb #98823866
+# %% ../nbs/09_training.ipynb #df22e760
 @patch
 def averaged(self:Learner):
     "The model to sample from and to save: the averaged experts"
