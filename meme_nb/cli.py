@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['recipe', 'default_steps', 'default_minutes', 'n_measured', 'demo_model', 'meme_demo']
 
-# %% ../nbs/16_cli.ipynb #d7d94d24
+# %% ../nbs/16_cli.ipynb #c9c3e04d
 import json, os, sys, time
 from pathlib import Path
 from fastcore.script import call_parse, store_true
 
-# %% ../nbs/16_cli.ipynb #57b9d67e
+# %% ../nbs/16_cli.ipynb #9a667512
 def _say(name, f, *args, **kw):
     "Run `f`; a `ValueError`, `OSError` or `BundleError` becomes one sentence of the command `name` on stderr and exit code 2, Ctrl-C exit code 130"
     try: return f(*args, **kw)
@@ -19,7 +19,7 @@ def _say(name, f, *args, **kw):
         if not isinstance(e, (ValueError,OSError)) and type(e).__name__!='BundleError': raise
         print(f'{name}: {e}', file=sys.stderr); sys.exit(2)
 
-# %% ../nbs/16_cli.ipynb #3cfcf7f5
+# %% ../nbs/16_cli.ipynb #ca38308f
 def _ready_folder(out, force):
     "The folder `out`, made and writable; not empty only if `force`"
     out = Path(out)
@@ -39,7 +39,7 @@ def _device(name):
     except (RuntimeError,AssertionError) as e: raise ValueError(f'--device {name} cannot be used on this machine; leave it away for the best there is.') from e
     return torch.device(name)
 
-# %% ../nbs/16_cli.ipynb #5e7374b3
+# %% ../nbs/16_cli.ipynb #0f8f9302
 recipe = dict(width=32, mult=(1,2), depth=(1,1), patch=2, bs=32, lr=5e-3, generalist=.5, decay=.99)
 default_steps,default_minutes,n_measured = 2400,4.5,2000
 
@@ -54,7 +54,7 @@ def demo_model(seed):
     experts = meme_experts(4, n_classes=10, **{k:recipe[k] for k in ('width','mult','depth','patch')})
     return MEME(experts, IntervalRouter(4), cosine_schedule(), 'v', size=(1,32,32))
 
-# %% ../nbs/16_cli.ipynb #8da47ff5
+# %% ../nbs/16_cli.ipynb #5d691d8e
 def _learner(steps, minutes, seed, device):
     "The demo's data, model and callbacks as one `Learner`: an epoch is `steps` batches"
     from fastai.callback.training import GradientClip
@@ -71,7 +71,7 @@ def _train(steps, minutes, seed, device):
     learn.seconds = time.monotonic()-start
     return learn
 
-# %% ../nbs/16_cli.ipynb #73434111
+# %% ../nbs/16_cli.ipynb #a0b047ee
 def _measure(model, seed, device):
     "2,000 samples; their FD, that of noise, and the floor; seconds of sampling"
     import torch
@@ -87,7 +87,7 @@ def _measure(model, seed, device):
     fd,fd_noise = (fd_report(o, fashion_mnist('test'), fashion_mnist('train'), seed=seed, device=device) for o in (x,noise))
     return x,fd,next(iter(fd_noise.values())),seconds
 
-# %% ../nbs/16_cli.ipynb #f93ed1c2
+# %% ../nbs/16_cli.ipynb #d28b38e7
 def _pictures(out, learn, model, seed, samples=None):
     "`losses.png`, and once there are samples `samples.png` and `denoising.png`"
     import matplotlib; matplotlib.use('agg')
@@ -111,7 +111,7 @@ def _facts(learn, model, seed):
                 versions=dict(meme_nb=meme_nb.__version__, torch=torch.__version__, fastai=fastai.__version__, python=platform.python_version()),
                 device=str(learn.dls.device), threads=torch.get_num_threads(), machine=platform.machine())
 
-# %% ../nbs/16_cli.ipynb #8e724d01
+# %% ../nbs/16_cli.ipynb #0a56b178
 def _write(out, facts): (out/'summary.json').write_text(json.dumps(facts, indent=1)+'\n', encoding='utf-8')
 
 def _demo(minutes, steps, seed, out, device, force):
@@ -119,7 +119,7 @@ def _demo(minutes, steps, seed, out, device, force):
     start = time.monotonic()
     if steps is not None and steps<1: raise ValueError(f'--steps is the number of training steps, at least 1, but is {steps}.')
     if minutes is not None and not minutes>0: raise ValueError(f'--minutes is a time for training, more than 0, but is {minutes}.')
-    out,device = _ready_folder(out, force),_device(device)
+    device,out = _device(device),_ready_folder(out, force)
     if steps is None and minutes is None: minutes = default_minutes        # a promise for slow machines; others finish their steps before
     print(f'Training four experts on 5,000 images of Fashion-MNIST ({device}). Ctrl-C stops early and keeps what has been learned.')
     learn = _train(steps or default_steps, minutes, seed, device)
@@ -133,7 +133,7 @@ def _demo(minutes, steps, seed, out, device, force):
     print(f'\n{fd}\nFD of pure noise {noise:.4g}')
     print(_next(out))
 
-# %% ../nbs/16_cli.ipynb #dfb11d48
+# %% ../nbs/16_cli.ipynb #4b658823
 def _stopped(out, learn, model, facts):
     "After Ctrl-C: say what there is"
     _pictures(out, learn, model, facts['seed']); _write(out, facts)
@@ -154,7 +154,7 @@ Try next, in Python:
     from meme_nb.data import image_grid
     image_grid(generate('{out/'bundle'}', 16, seed=1000, cond=8), scale=4).show()      # 16 bags"""
 
-# %% ../nbs/16_cli.ipynb #0f6c5267
+# %% ../nbs/16_cli.ipynb #71988ae6
 @call_parse
 def meme_demo(
     minutes:float=None, # Train no longer than this; if neither this nor --steps is given, 4.5
