@@ -6,13 +6,13 @@
 __all__ = ['assets', 'fashion_classes', 'debian_fashion', 'to_float', 'to_uint8', 'image_grid', 'Images', 'fashion_mnist',
            'image_folder', 'BatchLoader', 'image_dls']
 
-# %% ../nbs/08_data.ipynb #611cb82d
-import gzip, math
+# %% ../nbs/08_data.ipynb #ff3cc8a7
+import gzip, math, zlib
 import numpy as np, torch, torch.nn.functional as F
 from pathlib import Path
 from fastcore.basics import patch
 
-# %% ../nbs/08_data.ipynb #2a25b7f3
+# %% ../nbs/08_data.ipynb #e73b1803
 def to_float(
     x # uint8 (B, H, W, C), tensor or array
 ) -> torch.Tensor: # float32 (B, C, H, W) in [-1, 1], channels last in memory
@@ -27,7 +27,7 @@ def to_uint8(
     "Images for people and files"
     return x.detach().float().clamp(-1,1).add(1).mul(127.5).round().to('cpu', torch.uint8).permute(0,2,3,1).numpy()
 
-# %% ../nbs/08_data.ipynb #b74bec45
+# %% ../nbs/08_data.ipynb #2fa88120
 def image_grid(
     x, # uint8 (n, H, W, C) or float (n, C, H, W) in [-1, 1]
     cols:int=8, # Images in a row
@@ -36,7 +36,8 @@ def image_grid(
 ):
     "The images side by side, as one PIL image"
     from PIL import Image
-    x = to_uint8(x) if isinstance(x, torch.Tensor) and x.is_floating_point() else np.asarray(x)
+    x = torch.as_tensor(x); x = to_uint8(x) if x.is_floating_point() else x.cpu().numpy()
+    if x.dtype!=np.uint8 or x.ndim!=4 or not len(x): raise ValueError(f'A grid is made of at least one image, uint8 (n, H, W, C) or float (n, C, H, W), but got {x.dtype} of shape {x.shape}.')
     n,h,w,c = x.shape; cols = min(cols,n); rows = math.ceil(n/cols)
     out = np.full((rows*(h+pad)-pad, cols*(w+pad)-pad, c), 255, np.uint8)
     for i,im in enumerate(x):
@@ -44,7 +45,7 @@ def image_grid(
     out = out.repeat(scale, 0).repeat(scale, 1)
     return Image.fromarray(out[...,0] if c==1 else out)
 
-# %% ../nbs/08_data.ipynb #b9a4c354
+# %% ../nbs/08_data.ipynb #a18aad1b
 class Images:
     "Images in memory, as uint8, with or without labels"
     def __init__(self,
@@ -58,18 +59,19 @@ class Images:
         self.y = None if y is None else torch.as_tensor(y).long()
         if self.y is not None and self.y.shape!=(len(self.x),): raise ValueError(f'{len(self.x)} images need as many labels, but `y` has shape {tuple(self.y.shape)}.')
         self.classes,self.name = classes,name
+        if self.y is not None and len(self.y) and not 0<=self.y.min()<=self.y.max()<self.n_classes: raise ValueError(f'Labels run from 0 to {self.n_classes-1}, but here from {self.y.min()} to {self.y.max()}.')
 
     size = property(lambda self: tuple(self.x.shape[1:3]), doc='(H, W)')
     channels = property(lambda self: self.x.shape[3], doc='1 for grey, 3 for colour')
-    n_classes = property(lambda self: None if self.y is None else len(self.classes) if self.classes else int(self.y.max())+1, doc='Number of classes, `None` without labels')
+    n_classes = property(lambda self: None if self.y is None else len(self.classes) if self.classes else int(self.y.max())+1 if len(self.y) else 0, doc='Number of classes, `None` without labels')
     def __len__(self): return len(self.x)
     def __repr__(self): return f'{self.name}: {len(self):,} images, {self.size[0]} x {self.size[1]} x {self.channels}' + (f', {self.n_classes} classes' if self.y is not None else '')
 
-# %% ../nbs/08_data.ipynb #5fdd78c6
+# %% ../nbs/08_data.ipynb #85b632ea
 @patch
 def __getitem__(self:Images, i):
     "The images at `i` (a slice, a mask or indices) as `Images`"
-    i = slice(i,i+1) if isinstance(i, int) else i
+    if isinstance(i, int): i = [range(len(self))[i]]
     return Images(self.x[i], None if self.y is None else self.y[i], self.classes, self.name)
 
 @patch
@@ -89,7 +91,7 @@ def show(self:Images,
     "The first `n` images as one picture"
     return image_grid(self.x[:n].numpy(), cols, scale)
 
-# %% ../nbs/08_data.ipynb #60f3dd8c
+# %% ../nbs/08_data.ipynb #9cb99dfb
 assets = Path(__file__).parent/'assets' if '__file__' in globals() else Path('../meme_nb/assets')
 fashion_classes = ['T-shirt','trousers','pullover','dress','coat','sandal','shirt','sneaker','bag','boot']
 debian_fashion = Path('/usr/share/datasets/fashion-mnist')
@@ -98,13 +100,18 @@ def _read_idx(folder, name):
     "The array in an IDX file, gzipped or not"
     for f,op in (folder/f'{name}.gz', gzip.open),(folder/name, open):
         if f.is_file():
-            with op(f, 'rb') as o: raw = o.read()
-            dims = np.frombuffer(raw, '>i4', raw[3], 4)
+            try:
+                with op(f, 'rb') as o: raw = o.read()
+                dims = np.frombuffer(raw, '>i4', raw[3], 4)
+            except (EOFError, OSError, zlib.error, IndexError, ValueError) as e: raise ValueError(f'{f} is damaged or no IDX file: {e}.') from e
             if len(raw)!=4+4*raw[3]+dims.prod(): raise ValueError(f'{f} is damaged: its header says {dims.prod()} values, but it holds {len(raw)-4-4*raw[3]}.')
             return np.frombuffer(raw, np.uint8, offset=4+4*raw[3]).reshape(dims)
     raise ValueError(f'No {name} (or {name}.gz) in {folder}: give the folder that holds the four IDX files of Fashion-MNIST.')
 
-# %% ../nbs/08_data.ipynb #0c91bd3b
+# %% ../nbs/08_data.ipynb #7b2f4deb
+def _check_size(size):
+    if not isinstance(size, int) or size<1: raise ValueError(f'`size` is a number of pixels ≥ 1, but is {size!r}.')
+
 def _fit(x, size):
     "uint8 (n, 28, 28) as (n, size, size, 1): padded up to 32, resampled beyond"
     pad = min(max(size,28),32)-28; lo = pad//2
@@ -113,7 +120,7 @@ def _fit(x, size):
     x = F.interpolate(torch.from_numpy(x).permute(0,3,1,2).float(), size=(size,size), mode='bilinear', antialias=True, align_corners=False)
     return x.round().clamp(0,255).byte().permute(0,2,3,1).numpy()
 
-# %% ../nbs/08_data.ipynb #fa33657d
+# %% ../nbs/08_data.ipynb #d2832ac2
 def fashion_mnist(
     split:str='train', # 'train' or 'test'
     size:int=32, # Height and width in pixels
@@ -122,13 +129,13 @@ def fashion_mnist(
     "Fashion-MNIST (arXiv 1708.07747): grey images of ten kinds of garment"
     stem = dict(train='train', test='t10k').get(split)
     if stem is None: raise ValueError(f"Fashion-MNIST has the splits 'train' and 'test', not {split!r}.")
-    if not isinstance(size, int) or size<1: raise ValueError(f'`size` is a number of pixels ≥ 1, but is {size!r}.')
+    _check_size(size)
     if path is None:
         with np.load(assets/'fashion_mnist.npz', allow_pickle=False) as z: x,y = z[f'{split}_x'],z[f'{split}_y']
     else: x,y = (_read_idx(Path(path), f'{stem}-{o}') for o in ('images-idx3-ubyte','labels-idx1-ubyte'))
     return Images(_fit(x, size), y.astype(np.int64), fashion_classes, f'Fashion-MNIST {split}')
 
-# %% ../nbs/08_data.ipynb #5dbde99a
+# %% ../nbs/08_data.ipynb #fe9f7639
 def image_folder(
     path, # Folder, searched with its sub-folders
     size:int=32, # Height and width in pixels: shorter side to `size`, then the centre
@@ -136,16 +143,20 @@ def image_folder(
 ) -> Images:
     "All images below `path`; where they lie in sub-folders, those are their classes"
     from PIL import Image, ImageOps
-    path = Path(path); kinds = Image.registered_extensions()
+    Image.init(); path = Path(path); _check_size(size)
+    kinds = {e for e,k in Image.registered_extensions().items() if k in Image.OPEN and k!='EPS'}     # EPS would be run, not read
     files = sorted(f for f in path.rglob('*') if f.suffix.lower() in kinds)
     if not files: raise ValueError(f'No images in {path}' + ('.' if path.is_dir() else ': there is no such folder.'))
     mode = {1:'L', 3:'RGB'}.get(channels)
     if mode is None: raise ValueError(f'`channels` is 1 (grey) or 3 (colour), but is {channels!r}.')
-    x = [np.asarray(ImageOps.fit(Image.open(f).convert(mode), (size,size), Image.BICUBIC)).reshape(size,size,channels) for f in files]
+    def one(f):
+        try: return np.asarray(ImageOps.fit(Image.open(f).convert(mode), (size,size), Image.BICUBIC)).reshape(size,size,channels)
+        except (OSError, ValueError, SyntaxError) as e: raise ValueError(f'{f} cannot be read as an image: {e}. Repair it or take it out of the folder.') from e
+    x = [one(f) for f in files]
     names = [f.relative_to(path).parts[0] if f.parent!=path else None for f in files]; classes = sorted(set(filter(None, names)))
     return Images(np.stack(x), [classes.index(o) for o in names] if classes and None not in names else None, classes or None, path.name)
 
-# %% ../nbs/08_data.ipynb #e62b9972
+# %% ../nbs/08_data.ipynb #6c51ccd7
 class BatchLoader:
     "Batches of an `Images`, gathered at once by index"
     def __init__(self,
@@ -165,7 +176,7 @@ class BatchLoader:
     def __len__(self): return self.n_batches
     def to(self, device): self.device = torch.device(device); return self
 
-# %% ../nbs/08_data.ipynb #a183e885
+# %% ../nbs/08_data.ipynb #a3059f88
 @patch
 def indices(self:BatchLoader):
     "The indices of each batch of one epoch"
@@ -183,9 +194,12 @@ def __iter__(self:BatchLoader):
         yield tuple((o.pin_memory() if pin else o).to(self.device, non_blocking=pin) for o in self.dataset.batch(idx))
 
 @patch
-def one_batch(self:BatchLoader): "The first batch"; return next(iter(self))
+def one_batch(self:BatchLoader):
+    "The next batch, without taking it from the loop"
+    state = self.generator.get_state(); b = next(iter(self)); self.generator.set_state(state)
+    return b
 
-# %% ../nbs/08_data.ipynb #e3eaa389
+# %% ../nbs/08_data.ipynb #d395469b
 def image_dls(
     images:Images, # To train on
     bs:int=128, # Images in a batch

@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['generate', 'trajectory', 'plot_trajectory']
 
-# %% ../nbs/10_generate.ipynb #d4665f1e
+# %% ../nbs/10_generate.ipynb #53c68ccc
 import numpy as np, torch
+from contextlib import contextmanager
 from pathlib import Path
 from .data import image_grid, to_uint8
 from .model import MEME
 from .samplers import get_sampler, randn, sample_generators
 
-# %% ../nbs/10_generate.ipynb #630d6568
+# %% ../nbs/10_generate.ipynb #2fff5fcb
 def _labels(model, cond, seeds):
     "A LongTensor with one label an image, or `None` for an unconditional model"
     n_classes = model.n_classes
@@ -26,11 +27,16 @@ def _labels(model, cond, seeds):
     if cond.min()<0 or cond.max()>=n_classes: raise ValueError(f'Labels run from 0 to {n_classes-1}, but {cond.min()} to {cond.max()} were given.')
     return cond
 
-# %% ../nbs/10_generate.ipynb #6ad279e3
-def _timesteps(schedule, steps):
-    "`steps` as time-steps: a number means so many, evenly from the noise side"
-    return schedule.timesteps(steps) if isinstance(steps, int) else steps
+# %% ../nbs/10_generate.ipynb #20c8d63d
+@contextmanager
+def _evaluating(model):
+    "`model` in evaluation mode; afterwards each module is in the mode it was"
+    was = {m:m.training for m in model.modules()}; model.eval()
+    try: yield
+    finally:
+        for m,o in was.items(): m.training = o
 
+# %% ../nbs/10_generate.ipynb #6704df66
 @torch.no_grad()
 def generate(
     model, # A `MEME`, or the folder of one
@@ -39,25 +45,26 @@ def generate(
     steps=20, # Number of steps, or the time-steps themselves, decreasing
     seed:int=0, # Of the first image; image k has `seed + k`
     cond=None, # Labels (n,), or one for all; `None` lets the seeds choose
-    bs:int=250, # Images at a time
-    callback=None # Called with the sampler's dict at every step of every batch
+    *, bs:int=250, # Images at a time
+    callback=None, # Called with the sampler's dict at every step of every batch
+    **own # For the sampler, such as `eta`
 ) -> np.ndarray: # uint8 (n, H, W, C)
     "Draw `n` images, each step run by exactly one expert"
     if not isinstance(model, MEME): model = MEME.load(Path(model))
     if not isinstance(n, int) or n<1 or bs<1: raise ValueError(f'`n` and `bs` are whole numbers ≥ 1, but are {n!r} and {bs!r}.')
     if model.size is None: raise ValueError('This model does not know the size of its images: set `model.size = (C, H, W)`.')
-    f,ts,seeds = get_sampler(sampler),_timesteps(model.schedule, steps),range(seed, seed+n)
+    f,seeds = get_sampler(sampler),range(seed, seed+n); ts = model.schedule.timesteps(steps) if isinstance(steps, int) else steps
     cond,dev,out = _labels(model, cond, seeds),next(model.parameters()).device,[]
-    was = model.training; model.eval()
-    for i in range(0, n, bs):
-        gens = sample_generators(seeds[i], len(seeds[i:i+bs]))
-        x = randn((len(gens),*model.size), gens, dev).contiguous(memory_format=torch.channels_last)
-        c = None if cond is None else cond[i:i+bs].to(dev)
-        out.append(to_uint8(f(model.denoiser(c), x, model.schedule, ts, generator=gens, callback=callback)))
-    model.train(was)
+    with _evaluating(model):
+        for i in range(0, n, bs):
+            gens = sample_generators(seeds[i], len(seeds[i:i+bs]))
+            x = randn((len(gens),*model.size), gens, dev).contiguous(memory_format=torch.channels_last)
+            x = f(model.denoiser(None if cond is None else cond[i:i+bs].to(dev)), x, model.schedule, ts, generator=gens, callback=callback, **own)
+            if not x.isfinite().all(): raise ValueError('The samples are not finite: the model has diverged. Train it again with a smaller learning rate.')
+            out.append(to_uint8(x))
     return np.concatenate(out)
 
-# %% ../nbs/10_generate.ipynb #c5e510a1
+# %% ../nbs/10_generate.ipynb #4eddee4f
 def trajectory(
     model:MEME, # With `size`
     steps:int=20, # Number of steps
@@ -71,7 +78,7 @@ def trajectory(
     end = generate(model, 1, sampler, steps, seed, cond, callback=keep)
     return rows + [dict(t=-1, x=torch.from_numpy(end[0]).permute(2,0,1)/127.5-1)]
 
-# %% ../nbs/10_generate.ipynb #31f39a46
+# %% ../nbs/10_generate.ipynb #871984e3
 def plot_trajectory(
     rows:list, # From `trajectory`
     most:int=11 # Pictures in a row; steps are left out evenly

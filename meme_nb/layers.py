@@ -6,22 +6,23 @@
 __all__ = ['timestep_embedding', 'Condition', 'Modulate', 'Attention', 'HighMixer', 'high_channels', 'InceptionMixer', 'zero',
            'MixBlock', 'ConvBlock']
 
-# %% ../nbs/03_layers.ipynb #bc7e8dcc
+# %% ../nbs/03_layers.ipynb #c8807110
 import math, torch, torch.nn.functional as F
 from torch import Tensor, nn
 
-# %% ../nbs/03_layers.ipynb #8f641306
+# %% ../nbs/03_layers.ipynb #2f05608b
 def timestep_embedding(
     t:Tensor, # Time-steps (B,), whole or fractional
     dim:int, # Length of the embedding, even
     longest:float=10_000. # Longest period over 2π, in time-steps
 ) -> Tensor: # float32 (B, dim): cosines, then sines
     "Cosines and sines of `t` at `dim`/2 frequencies from 1 down to nearly 1/`longest`"
+    if dim<2 or dim%2: raise ValueError(f'A time embedding has an even number of entries, but `dim` is {dim}.')
     freq = torch.exp(torch.arange(dim//2, device=t.device, dtype=torch.float32)*(-math.log(longest)/(dim//2)))
     arg = t.float()[:,None]*freq
     return torch.cat([arg.cos(), arg.sin()], 1)
 
-# %% ../nbs/03_layers.ipynb #a08d5362
+# %% ../nbs/03_layers.ipynb #291304a7
 class Condition(nn.Module):
     "Time, and a class where there are any, as one vector for all blocks"
     def __init__(self,
@@ -43,7 +44,7 @@ class Condition(nn.Module):
         elif cond is not None: raise ValueError('Labels were given to an expert without classes: build it with `n_classes`.')
         return F.silu(e)
 
-# %% ../nbs/03_layers.ipynb #87f27c2b
+# %% ../nbs/03_layers.ipynb #63be5d99
 class Modulate(nn.Module):
     "Group norm, then a scale and a shift that the condition decides"
     def __init__(self,
@@ -59,7 +60,7 @@ class Modulate(nn.Module):
         scale,shift = self.film(e)[:,:,None,None].chunk(2, 1)
         return torch.addcmul(shift, self.norm(x), 1+scale)
 
-# %% ../nbs/03_layers.ipynb #8dc1eb15
+# %% ../nbs/03_layers.ipynb #e836853d
 def _heads(ch, head_dim):
     "How many heads: as near `ch`/`head_dim` from below as divides the channels"
     return max(h for h in range(1, max(1, ch//head_dim)+1) if ch%h==0)
@@ -83,7 +84,7 @@ class Attention(nn.Module):
         y = F.scaled_dot_product_attention(q, k, v).permute(0,2,1,3).reshape(B, H, W, C).permute(0,3,1,2)
         return F.interpolate(y, size=size) if self.pool>1 else y
 
-# %% ../nbs/03_layers.ipynb #0fb7bc8f
+# %% ../nbs/03_layers.ipynb #c05ebcb5
 class HighMixer(nn.Module):
     "The convolutional part of @eq-mixer: `ch` channels in, twice as many out"
     def __init__(self, ch):
@@ -96,7 +97,7 @@ class HighMixer(nn.Module):
         y = self.conv(x[:,self.half:])
         return F.gelu(torch.cat([self.pool(F.max_pool2d(x[:,:self.half], 3, 1, 1)), y], 1) if self.half else y)
 
-# %% ../nbs/03_layers.ipynb #3363e97b
+# %% ../nbs/03_layers.ipynb #d5f83649
 def high_channels(
     ch:int, # Channels of the mixer
     mix:float, # Share of them for convolution, in [0, 1]
@@ -104,8 +105,9 @@ def high_channels(
 ) -> int:
     "How many channels go to convolution: `mix` of them, in whole units"
     if not 0<=mix<=1: raise ValueError(f'`mix` is the share of channels given to convolution, from 0 to 1, but is {mix}.')
-    return min(ch, round(mix*ch/unit+1e-9)*unit)
+    return ch if mix==1 else min(ch, round(mix*ch/unit+1e-9)*unit)
 
+# %% ../nbs/03_layers.ipynb #9b38fca6
 class InceptionMixer(nn.Module):
     "Convolution on the first channels, attention on the others, and both mixed (@eq-mixer)"
     def __init__(self,
@@ -127,7 +129,7 @@ class InceptionMixer(nn.Module):
         y = torch.cat(parts, 1)
         return self.out(y + self.fuse(y))
 
-# %% ../nbs/03_layers.ipynb #46de88b7
+# %% ../nbs/03_layers.ipynb #8806c102
 def zero(layer): "`layer`, its weights and bias set to 0"; nn.init.zeros_(layer.weight); nn.init.zeros_(layer.bias); return layer
 
 def _skip(i, o): return nn.Identity() if i==o else nn.Conv2d(i, o, 1)
@@ -151,7 +153,7 @@ class MixBlock(nn.Module):
         x = x + self.mixer(self.norm1(x, e))
         return x + self.ff2(F.gelu(self.ff1(self.norm2(x, e))))
 
-# %% ../nbs/03_layers.ipynb #b3da7bf2
+# %% ../nbs/03_layers.ipynb #1365bfe1
 class ConvBlock(nn.Module):
     "Two 3 x 3 convolutions, residual; the second norm is modulated (as in arXiv 2105.05233)"
     def __init__(self,

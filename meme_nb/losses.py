@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['per_sample_mse', 'diffusion_loss']
 
-# %% ../nbs/06_losses.ipynb #8e4bfabd
+# %% ../nbs/06_losses.ipynb #b383863c
 import torch
 from torch import Tensor
 
-# %% ../nbs/06_losses.ipynb #d546cbfc
+# %% ../nbs/06_losses.ipynb #98bc6da9
 def per_sample_mse(
     pred:Tensor, # (B, C, H, W)
     target:Tensor # Like `pred`
@@ -18,7 +18,7 @@ def per_sample_mse(
     if pred.shape!=target.shape: raise ValueError(f'Prediction and target must have one shape, but have {tuple(pred.shape)} and {tuple(target.shape)}.')
     return (pred.float()-target.float()).square().flatten(1).mean(1)
 
-# %% ../nbs/06_losses.ipynb #569b52e2
+# %% ../nbs/06_losses.ipynb #4b0f5d41
 def diffusion_loss(
     pred:Tensor, # The network's output (B, C, H, W)
     target:Tensor, # What `NoiseSchedule.target` says, like `pred`
@@ -26,4 +26,5 @@ def diffusion_loss(
 ) -> Tensor: # Scalar
     "Weighted mean squared error (@eq-simple)"
     loss = per_sample_mse(pred, target)
+    if weight is not None and weight.shape!=loss.shape: raise ValueError(f'`weight` has one entry for each sample, {tuple(loss.shape)}, but has shape {tuple(weight.shape)}.')
     return (loss if weight is None else loss*weight).mean()

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['equal_boundaries', 'IntervalRouter', 'router_from_config', 'SoftIntervals']
 
-# %% ../nbs/05_router.ipynb #a24d78d0
+# %% ../nbs/05_router.ipynb #6b646b62
 import torch
 from torch import Tensor
 from fastcore.basics import patch
 
-# %% ../nbs/05_router.ipynb #d93e356b
+# %% ../nbs/05_router.ipynb #4fe1aa44
 def equal_boundaries(
     n:int, # Number of experts
     T:int=1000 # Number of time-steps
@@ -19,7 +19,7 @@ def equal_boundaries(
     if not 1<=n<=T: raise ValueError(f'{T} time-steps can be shared by 1 to {T} experts, not by {n}.')
     return [round(i*T/n) for i in range(1,n)]
 
-# %% ../nbs/05_router.ipynb #748476b8
+# %% ../nbs/05_router.ipynb #44b06fe8
 class IntervalRouter:
     "Expert n owns the n-th of `n_experts` intervals `[lo, hi)` of the time axis, counted from the clean side"
     def __init__(self,
@@ -31,13 +31,13 @@ class IntervalRouter:
         if len(b)!=n_experts-1 or any(lo>=hi for lo,hi in zip([0]+b, b+[T])):
             raise ValueError(f'{n_experts} experts need {n_experts-1} boundaries that grow strictly between 0 and {T}, but they are {b}.')
         self.n_experts,self.T,self.boundaries = n_experts,T,b
-        self._b = torch.tensor(b)
+        self._b = {}                      # the boundaries, once on each device
 
     intervals = property(lambda self: list(zip([0]+self.boundaries, self.boundaries+[self.T])), doc='[(lo, hi), ...] from the clean side')
     config = property(lambda self: dict(kind='interval', n_experts=self.n_experts, T=self.T, boundaries=self.boundaries), doc='JSON-able; `router_from_config` takes it')
     def __repr__(self): return f'IntervalRouter({self.intervals})'
 
-# %% ../nbs/05_router.ipynb #21f6ea8f
+# %% ../nbs/05_router.ipynb #8db1b32c
 @patch
 def pick(self:IntervalRouter,
     t # Time-steps: tensor (B,) or number, whole or fractional, in [0, T)
@@ -46,10 +46,10 @@ def pick(self:IntervalRouter,
     t = torch.as_tensor(t)
     if t.device.type=='cpu' and t.numel() and (t.min()<0 or t.max()>=self.T):
         raise ValueError(f'This router knows time-steps in [0, {self.T}), but `t` has {t.min():g} to {t.max():g}.')
-    if self._b.device!=t.device: self._b = self._b.to(t.device)
-    return torch.bucketize(t, self._b, right=True)
+    if t.device not in self._b: self._b[t.device] = torch.tensor(self.boundaries, device=t.device)
+    return torch.bucketize(t, self._b[t.device], right=True)
 
-# %% ../nbs/05_router.ipynb #f3735881
+# %% ../nbs/05_router.ipynb #5363009c
 def router_from_config(
     config:dict # As a router's `.config` gives it
 ):
@@ -59,7 +59,7 @@ def router_from_config(
     try: return IntervalRouter(**kw)
     except TypeError as e: raise ValueError(f'The interval router does not take these arguments: {e}.') from e
 
-# %% ../nbs/05_router.ipynb #abd397cc
+# %% ../nbs/05_router.ipynb #f558c0b1
 @patch
 def plot(self:IntervalRouter,
     schedule=None, # A `NoiseSchedule`: adds the same intervals on the axis of log-SNR
@@ -75,7 +75,7 @@ def plot(self:IntervalRouter,
         ax.set(yticks=[], xlabel=name, xlim=(f(0),f(self.T)))
     return axs
 
-# %% ../nbs/05_router.ipynb #eecedf28
+# %% ../nbs/05_router.ipynb #19b3b36b
 class SoftIntervals:
     "Soft interval assignment: expert n trains on its own interval with probability `p[n]`, else on all t (arXiv 2306.04990)"
     def __init__(self,
@@ -89,7 +89,7 @@ class SoftIntervals:
 
     def __repr__(self): return f'SoftIntervals({self.router}, p={self.p})'
 
-# %% ../nbs/05_router.ipynb #d6ce0da3
+# %% ../nbs/05_router.ipynb #2a0394ee
 @patch
 def sample(self:SoftIntervals,
     expert:int, # Whose training

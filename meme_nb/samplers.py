@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['samplers', 'sample_generators', 'randn', 'ddim', 'dpmpp_2m', 'get_sampler']
 
-# %% ../nbs/02_samplers.ipynb #31050044
+# %% ../nbs/02_samplers.ipynb #01b66c37
 import torch
 from torch import Tensor
 from .schedulers import NoiseSchedule
 
-# %% ../nbs/02_samplers.ipynb #d8c9fe94
+# %% ../nbs/02_samplers.ipynb #e95275f4
 def sample_generators(
     seed:int, # Seed of the first sample; sample k has `seed + k`
     n:int # Number of samples
@@ -29,7 +29,7 @@ def randn(
     if len(generator)!=shape[0]: raise ValueError(f'{len(generator)} generators were given for a batch of {shape[0]}: pass one for each sample.')
     return torch.stack([torch.randn(shape[1:], generator=g, dtype=dtype, device=g.device) for g in generator]).to(device)
 
-# %% ../nbs/02_samplers.ipynb #83b88758
+# %% ../nbs/02_samplers.ipynb #1c7aa492
 def _check_timesteps(timesteps):
     "The time-steps as a list of numbers, or a `ValueError` unless there are some and they fall strictly"
     ts = timesteps.tolist() if isinstance(timesteps, Tensor) else list(timesteps)
@@ -41,7 +41,7 @@ def _levels(schedule, t, x):
     "alpha and sigma at `t` as tensors; t = -1 is the clean image"
     return schedule.at(t, x) if t>=0 else (x.new_ones(()),x.new_zeros(()))
 
-# %% ../nbs/02_samplers.ipynb #5c216008
+# %% ../nbs/02_samplers.ipynb #78600608
 def ddim(
     denoise, # `denoise(x, t) -> x0`: guess of the clean images (B, C, H, W) from noisy ones at number `t`
     x:Tensor, # Noise (B, C, H, W), at the level of the first time-step
@@ -53,6 +53,7 @@ def ddim(
 ) -> Tensor: # Clean images (B, C, H, W)
     "DDIM (arXiv 2010.02502, equation 12)"
     ts = _check_timesteps(timesteps)
+    if not 0<=eta<=1: raise ValueError(f'`eta` is the share of fresh noise, from 0 (DDIM) to 1 (DDPM), but is {eta}.')
     for i,(t,s) in enumerate(zip(ts, ts[1:]+[-1])):
         x0 = denoise(x, t)
         if callback: callback(dict(i=i, t=t, x=x, x0=x0))
@@ -62,7 +63,7 @@ def ddim(
         if eta and s>=0: x = x + fresh*randn(x.shape, generator, x.device, x.dtype)
     return x
 
-# %% ../nbs/02_samplers.ipynb #87564d23
+# %% ../nbs/02_samplers.ipynb #b88b5dc7
 def dpmpp_2m(
     denoise, # `denoise(x, t) -> x0`: guess of the clean images (B, C, H, W) from noisy ones at number `t`
     x:Tensor, # Noise (B, C, H, W), at the level of the first time-step
@@ -83,7 +84,7 @@ def dpmpp_2m(
         x = s1/s0*x - a1*torch.expm1(-h)*guess
         last = t,h,x0
 
-# %% ../nbs/02_samplers.ipynb #38a5eb66
+# %% ../nbs/02_samplers.ipynb #046f9821
 samplers = dict(ddim=ddim, dpmpp_2m=dpmpp_2m)
 
 def get_sampler(
