@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['NoisingCallback', 'ExpertLossesCallback', 'EMACallback', 'inherit', 'BranchCallback', 'TimeLimitCallback',
-           'StopCallback', 'NameExpertCallback', 'check_batch', 'expert_groups', 'MEMELearner', 'adamw', 'meme_learner']
+           'StopCallback', 'NameExpertCallback', 'check_data', 'expert_groups', 'MEMELearner', 'adamw', 'meme_learner']
 
-# %% ../nbs/09_training.ipynb #65a0e4ee
+# %% ../nbs/09_training.ipynb #38fcb9dc
 import copy, signal, threading, time
 import torch
 from torch import nn
@@ -19,7 +19,7 @@ from .losses import diffusion_loss
 from .model import MEME
 from .router import SoftIntervals
 
-# %% ../nbs/09_training.ipynb #ca37f63a
+# %% ../nbs/09_training.ipynb #58929600
 class NoisingCallback(Callback):
     "Devote each batch to one expert in turn; make `x_t` and its target"
     order = -10
@@ -54,7 +54,7 @@ class NoisingCallback(Callback):
         self.learn.xb = (s.add_noise(x0, noise, t), t, cond, self.expert if self.training else None)
         self.learn.yb = (s.target(x0, noise, t, self.meme.prediction),)
 
-# %% ../nbs/09_training.ipynb #621f9298
+# %% ../nbs/09_training.ipynb #60390200
 class ExpertLossesCallback(Callback):
     "Keep each expert's training losses: `.history[k]` is a list of (step, loss)"
     run_valid = False
@@ -67,6 +67,7 @@ def curve(self:ExpertLossesCallback,
     smooth:int=1 # Mean of so many neighbouring losses
 ) -> tuple: # steps, losses: tensors
     "One expert's losses against the step of the whole run"
+    if not self.history[expert]: return torch.empty(0),torch.empty(0)
     step,loss = zip(*self.history[expert]); k = min(smooth, len(loss))
     return tuple(torch.tensor(o, dtype=torch.float64).unfold(0, k, 1).mean(1) for o in (step,[l.item() for l in loss]))
 
@@ -82,7 +83,7 @@ def plot(self:ExpertLossesCallback, smooth:int=20, ax=None):
     ax.set(xlabel='step', ylabel='loss', yscale='log', title='training loss'); ax.legend()
     return ax
 
-# %% ../nbs/09_training.ipynb #f69137bc
+# %% ../nbs/09_training.ipynb #57fc368c
 class EMACallback(Callback):
     "Average each expert's weights over its own steps; `.average` is the averaged `MEME`"
     order = 70
@@ -112,7 +113,7 @@ class EMACallback(Callback):
     def after_validate(self): self.learn.model = self.noising.meme
     after_cancel_validate = after_validate
 
-# %% ../nbs/09_training.ipynb #857acab2
+# %% ../nbs/09_training.ipynb #d41a6170
 @torch.no_grad()
 def inherit(
     child:nn.Module, # Takes over the weights
@@ -126,7 +127,7 @@ def inherit(
         new.copy_(old)
         if state and old in state: state[new] = copy.deepcopy(state[old])
 
-# %% ../nbs/09_training.ipynb #ffcc4df8
+# %% ../nbs/09_training.ipynb #8e2fdc37
 class BranchCallback(Callback):
     "Train one expert on all t for the first `share` of the run, then let all others start from it"
     order,run_valid = -20,False
@@ -150,11 +151,12 @@ class BranchCallback(Callback):
 
     def branch(self):
         self.at,self.noising.only,experts = self.train_iter,None,self.noising.meme.experts
+        state = getattr(getattr(self.opt, 'opt', None), 'state', None)       # torch's, inside fastai's wrapper
         for k in set(range(len(experts)))-{self.parent}:
-            inherit(experts[k], experts[self.parent], self.opt.opt.state)
+            inherit(experts[k], experts[self.parent], state)
             if hasattr(self.learn, 'ema'): inherit(self.ema.average.experts[k], self.ema.average.experts[self.parent]); self.ema.updates[k] = 0
 
-# %% ../nbs/09_training.ipynb #42b8193f
+# %% ../nbs/09_training.ipynb #f00340b9
 class TimeLimitCallback(Callback):
     "End the fit after so many minutes, its schedules complete"
     order,run_valid = 55,False     # after fastai's Recorder (50), before its ParamScheduler (60)
@@ -170,7 +172,7 @@ class TimeLimitCallback(Callback):
     def after_batch(self):
         if self.used()>=1: self.hit = True; raise CancelFitException()
 
-# %% ../nbs/09_training.ipynb #cf5e02cf
+# %% ../nbs/09_training.ipynb #41729099
 class StopCallback(Callback):
     "End the fit cleanly on SIGINT (Ctrl-C) or SIGTERM; `.stopped` says whether that happened"
     order,run_valid = 100,False    # when everybody else has seen the batch
@@ -186,7 +188,7 @@ class StopCallback(Callback):
         if self.stopped: raise CancelFitException()
     def after_fit(self): self._restore()
 
-# %% ../nbs/09_training.ipynb #46fa3c75
+# %% ../nbs/09_training.ipynb #2c1766a8
 class NameExpertCallback(Callback):
     "In the comment of fastai's progress bar: the expert at work and its smoothed loss"
     order,run_valid = 61,False         # after ProgressCallback (60)
@@ -200,15 +202,17 @@ class NameExpertCallback(Callback):
         bar = getattr(getattr(self.learn, 'progress', None), 'pbar', None)
         if bar is not None: bar.comment = self.comment()
 
-# %% ../nbs/09_training.ipynb #e9ac98ec
-def check_batch(model, batch):
+# %% ../nbs/09_training.ipynb #042d01b8
+def check_data(model, dls):
     "Refuse data that the model cannot learn from, with a sentence; remember their size"
-    shape = tuple(batch[0].shape[1:])
+    batch = dls.one_batch(); shape = tuple(batch[0].shape[1:])
+    n = max([getattr(getattr(l, 'dataset', None), 'n_classes', None) or 0 for l in dls.loaders])
     if model.size not in (None, shape): raise ValueError(f'The model is for images {model.size} (C, H, W), but the data are {shape}.')
-    if model.n_classes and (len(batch)<2 or batch[1].max()>=model.n_classes):
-        raise ValueError(f'The experts take {model.n_classes} classes, but the data have ' + ('no labels.' if len(batch)<2 else f'a label {batch[1].max()}.'))
+    if model.n_classes and len(batch)<2: raise ValueError(f'The experts take {model.n_classes} classes, but the data have no labels.')
+    if model.n_classes and max(n, batch[1].max()+1)>model.n_classes: raise ValueError(f'The experts take {model.n_classes} classes, but the data have {max(n, batch[1].max()+1)}.')
     model.size = shape
 
+# %% ../nbs/09_training.ipynb #72973938
 def expert_groups(model): "Each expert's parameters as a group of their own"; return [list(e.parameters()) for e in model.experts]
 
 class MEMELearner(Learner):
@@ -236,12 +240,12 @@ def meme_learner(
     **kw # For `Learner`: loss_func, opt_func, metrics, path ...
 ) -> Learner:
     "A fastai `Learner` that trains every expert of `model` in one run"
-    n = len(model.experts); check_batch(model, dls.one_batch())
+    n = len(model.experts); check_data(model, dls)
     p = p or ((.8,.4,.2,.1) if n==4 else torch.linspace(.8, .1, n).tolist())
     parts = [NoisingCallback(SoftIntervals(model.router, p), seed), ExpertLossesCallback(), EMACallback(decay), StopCallback(), NameExpertCallback()]
     return MEMELearner(dls, model.to(memory_format=torch.channels_last), lr=lr, splitter=expert_groups, cbs=parts+listify(cbs), **{'loss_func':diffusion_loss, 'opt_func':adamw, **kw})
 
-# %% ../nbs/09_training.ipynb #989e4a9e
+# %% ../nbs/09_training.ipynb #267b1324
 @patch
 def averaged(self:Learner):
     "The model to sample from and to save: the averaged experts"

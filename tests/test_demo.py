@@ -1,5 +1,5 @@
 "The main job as a person runs it: `meme_demo` in a process of its own, from an empty folder"
-import json, subprocess, sys, time
+import json, signal, subprocess, sys, time
 from pathlib import Path
 import numpy as np
 import pytest
@@ -62,3 +62,16 @@ def test_help_answers_at_once(tmp_path):
         start = time.perf_counter(); run = demo(tmp_path, '--help'); times.append(time.perf_counter()-start)
         assert run.returncode==0 and '--minutes' in run.stdout
     assert min(times)<1, f'--help took {min(times):.2f} s'
+
+
+def test_ctrl_c_while_sampling_keeps_the_bundle(tmp_path):
+    from meme_nb.model import MEME
+    run = subprocess.Popen([DEMO, '--steps', '1', '--out', 'out'], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    seen = ''
+    while '10/160' not in seen:      # the bar of the samples: 160 sampler steps
+        more = run.stdout.read(20); assert more, seen
+        seen += more
+    run.send_signal(signal.SIGINT)
+    rest = run.communicate(timeout=60)[0]
+    assert run.returncode==130 and 'is whole' in rest and 'Traceback' not in rest, rest
+    assert len(MEME.load(tmp_path/'out'/'bundle').experts)==4 and json.loads((tmp_path/'out'/'summary.json').read_text())['steps']==1
