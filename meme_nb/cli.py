@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['recipe', 'default_steps', 'default_minutes', 'n_measured', 'outputs', 'demo_model', 'meme_demo']
 
-# %% ../nbs/16_cli.ipynb #85d6ee73
+# %% ../nbs/16_cli.ipynb #3c062313
 import json, os, sys, time, warnings
 from pathlib import Path
 from fastcore.script import call_parse, store_true
 
-# %% ../nbs/16_cli.ipynb #162b8d77
+# %% ../nbs/16_cli.ipynb #907cd3b6
 def _say(name, f, *args, **kw):
     "Run `f`; a `ValueError`, `OSError` or `BundleError` becomes one sentence of the command `name` on stderr and exit code 2, Ctrl-C exit code 130"
     try: return f(*args, **kw)
@@ -19,7 +19,7 @@ def _say(name, f, *args, **kw):
         if not isinstance(e, (ValueError,OSError)) and type(e).__name__!='BundleError': raise    # by name: importing it would import torch
         print(f'{name}: {e}', file=sys.stderr); sys.exit(2)
 
-# %% ../nbs/16_cli.ipynb #7114b14a
+# %% ../nbs/16_cli.ipynb #ffd454e9
 def _ready_folder(out, force):
     "The folder `out`, made and writable; not empty only if `force`"
     out = Path(out)
@@ -31,7 +31,7 @@ def _ready_folder(out, force):
     except OSError as e: raise ValueError(f'Cannot write to {out}: {e.strerror}.') from e
     return out
 
-# %% ../nbs/16_cli.ipynb #269ed76c
+# %% ../nbs/16_cli.ipynb #d0913aae
 recipe = dict(width=32, mult=(1,2), depth=(1,1), patch=2, bs=32, lr=5e-3, generalist=.5, decay=.99, sampling_steps=20)
 default_steps,default_minutes,n_measured = 2400,4.5,2000
 outputs = ('samples.png','denoising.png','losses.png','summary.json')
@@ -47,7 +47,7 @@ def demo_model(seed):
     experts = meme_experts(4, n_classes=10, **{k:recipe[k] for k in ('width','mult','depth','patch')})
     return MEME(experts, IntervalRouter(4), cosine_schedule(), 'v', size=(1,32,32))
 
-# %% ../nbs/16_cli.ipynb #762e4a3c
+# %% ../nbs/16_cli.ipynb #64ae1ac1
 def _learner(steps, minutes, seed, device):
     "The demo's data, model and callbacks as one `Learner`: an epoch is `steps` batches"
     with warnings.catch_warnings():
@@ -59,7 +59,7 @@ def _learner(steps, minutes, seed, device):
     cbs = [GradientClip(1.), BranchCallback(recipe['generalist'])] + ([TimeLimitCallback(minutes)] if minutes else [])
     return meme_learner(dls, demo_model(seed), cbs, decay=recipe['decay'], seed=seed)
 
-# %% ../nbs/16_cli.ipynb #fe4e686c
+# %% ../nbs/16_cli.ipynb #803ed0d5
 def _train(steps, minutes, seed, device):
     "A trained learner; `.seconds` of training"
     learn = _learner(steps, minutes, seed, device); start = time.monotonic()
@@ -67,7 +67,7 @@ def _train(steps, minutes, seed, device):
     learn.seconds = time.monotonic()-start
     return learn
 
-# %% ../nbs/16_cli.ipynb #12f469d6
+# %% ../nbs/16_cli.ipynb #9fb25f3e
 def _steps_in(minutes, device):
     "How many steps fit comfortably into so many minutes"
     learn = _learner(4, None, 0, device); learn.dls.valid.n_batches = 1
@@ -76,7 +76,7 @@ def _steps_in(minutes, device):
         start = time.monotonic(); learn.dls.train.n_batches = 10; learn.fit(1, 1e-4)
     return max(1, int(.85*minutes*60*10/(time.monotonic()-start)))
 
-# %% ../nbs/16_cli.ipynb #5cffd481
+# %% ../nbs/16_cli.ipynb #0c719818
 def _measure(model, seed, device):
     "2,000 samples; their FD, that of noise, and the floor; seconds of sampling"
     import torch
@@ -92,7 +92,7 @@ def _measure(model, seed, device):
     fd,fd_noise = (fd_report(o, fashion_mnist('test'), fashion_mnist('train'), seed=seed, device=device) for o in (x,noise))
     return x,fd,next(iter(fd_noise.values())),seconds
 
-# %% ../nbs/16_cli.ipynb #eb3c15e9
+# %% ../nbs/16_cli.ipynb #f13313a4
 def _pictures(out, learn, model, seed, samples=None):
     "`losses.png`, and once there are samples `samples.png` and `denoising.png`"
     import matplotlib; matplotlib.use('agg')
@@ -103,7 +103,7 @@ def _pictures(out, learn, model, seed, samples=None):
     image_grid(samples[:64], 8, scale=2).save(out/'samples.png')
     plot_trajectory(trajectory(model, recipe['sampling_steps'], seed=seed+7)).savefig(out/'denoising.png', dpi=110)
 
-# %% ../nbs/16_cli.ipynb #01c4b6d3
+# %% ../nbs/16_cli.ipynb #3772ca20
 def _facts(learn, model, seed):
     "What can be said of the run before anything is sampled"
     import fastai, platform, torch, meme_nb
@@ -117,7 +117,7 @@ def _facts(learn, model, seed):
                 versions=dict(meme_nb=meme_nb.__version__, torch=torch.__version__, fastai=fastai.__version__, python=platform.python_version()),
                 device=str(learn.dls.device), threads=torch.get_num_threads(), machine=platform.machine())
 
-# %% ../nbs/16_cli.ipynb #425be2fc
+# %% ../nbs/16_cli.ipynb #92b555b8
 def _write(out, facts): (out/'summary.json').write_text(json.dumps(facts, indent=1)+'\n', encoding='utf-8')
 
 def _check(minutes, steps, seed):
@@ -126,7 +126,7 @@ def _check(minutes, steps, seed):
     if minutes is not None and not 0<minutes<1e6: raise ValueError(f'--minutes is a time for training, more than 0, but is {minutes}.')
     if not 0<=seed<2**62: raise ValueError(f'--seed is a whole number from 0 to 2**62 - 1, but is {seed}.')
 
-# %% ../nbs/16_cli.ipynb #289b1580
+# %% ../nbs/16_cli.ipynb #4b090703
 def _demo(minutes, steps, seed, out, device, force):
     "Check the values, train, save, sample, measure, draw"
     _check(minutes, steps, seed); start = time.monotonic()
@@ -142,6 +142,7 @@ def _demo(minutes, steps, seed, out, device, force):
     try: _results(out, learn, model, facts, start)
     except KeyboardInterrupt: _stopped(out, learn, model, facts)
 
+# %% ../nbs/16_cli.ipynb #31d75edc
 def _results(out, learn, model, facts, start):
     "Samples, their measure, pictures, and the whole summary"
     seed,device,steps = facts['seed'],learn.dls.device,recipe['sampling_steps']
@@ -152,7 +153,7 @@ def _results(out, learn, model, facts, start):
                  'sampled_images_per_second':round(len(samples)/seconds, 1), 'sampler':f'dpmpp_2m, {steps} steps', 'macs_per_image':macs, **facts})
     print(f'\n{fd}\nFD of pure noise {noise:.4g}\n{_next(out)}')
 
-# %% ../nbs/16_cli.ipynb #836afc16
+# %% ../nbs/16_cli.ipynb #678e6027
 def _stopped(out, learn, model, facts):
     "After Ctrl-C: say what there is"
     _pictures(out, learn, model, facts['seed'])
@@ -169,7 +170,7 @@ Try next, in Python:
     from meme_nb.data import image_grid
     image_grid(generate('{out/'bundle'}', 16, seed=1000, cond=8), scale=4).show()      # 16 bags"""
 
-# %% ../nbs/16_cli.ipynb #2f8423b8
+# %% ../nbs/16_cli.ipynb #19795081
 @call_parse
 def meme_demo(
     minutes:float=None, # Train as many steps as fit into this; with --steps, a limit on top of it

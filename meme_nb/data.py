@@ -6,13 +6,13 @@
 __all__ = ['assets', 'fashion_classes', 'debian_fashion', 'to_float', 'to_uint8', 'image_grid', 'Images', 'fashion_mnist',
            'image_folder', 'BatchLoader', 'image_dls']
 
-# %% ../nbs/08_data.ipynb #ff3cc8a7
+# %% ../nbs/08_data.ipynb #8e52b9fe
 import gzip, math, zlib
 import numpy as np, torch, torch.nn.functional as F
 from pathlib import Path
 from fastcore.basics import patch
 
-# %% ../nbs/08_data.ipynb #e73b1803
+# %% ../nbs/08_data.ipynb #66c539fa
 def to_float(
     x # uint8 (B, H, W, C), tensor or array
 ) -> torch.Tensor: # float32 (B, C, H, W) in [-1, 1], channels last in memory
@@ -27,7 +27,7 @@ def to_uint8(
     "Images for people and files"
     return x.detach().float().clamp(-1,1).add(1).mul(127.5).round().to('cpu', torch.uint8).permute(0,2,3,1).numpy()
 
-# %% ../nbs/08_data.ipynb #2fa88120
+# %% ../nbs/08_data.ipynb #8edadb77
 def image_grid(
     x, # uint8 (n, H, W, C) or float (n, C, H, W) in [-1, 1]
     cols:int=8, # Images in a row
@@ -45,7 +45,7 @@ def image_grid(
     out = out.repeat(scale, 0).repeat(scale, 1)
     return Image.fromarray(out[...,0] if c==1 else out)
 
-# %% ../nbs/08_data.ipynb #a18aad1b
+# %% ../nbs/08_data.ipynb #5600ff56
 class Images:
     "Images in memory, as uint8, with or without labels"
     def __init__(self,
@@ -67,7 +67,7 @@ class Images:
     def __len__(self): return len(self.x)
     def __repr__(self): return f'{self.name}: {len(self):,} images, {self.size[0]} x {self.size[1]} x {self.channels}' + (f', {self.n_classes} classes' if self.y is not None else '')
 
-# %% ../nbs/08_data.ipynb #85b632ea
+# %% ../nbs/08_data.ipynb #03a7c800
 @patch
 def __getitem__(self:Images, i):
     "The images at `i` (a slice, a mask or indices) as `Images`"
@@ -82,6 +82,7 @@ def batch(self:Images,
     x = to_float(self.x.index_select(0, idx))   # far faster than `x[idx]`: whole rows are copied
     return (x,) if self.y is None else (x,self.y[idx])
 
+# %% ../nbs/08_data.ipynb #f225a9f4
 @patch
 def show(self:Images,
     n:int=30, # How many
@@ -91,7 +92,7 @@ def show(self:Images,
     "The first `n` images as one picture"
     return image_grid(self.x[:n].numpy(), cols, scale)
 
-# %% ../nbs/08_data.ipynb #9cb99dfb
+# %% ../nbs/08_data.ipynb #c1eeb669
 assets = Path(__file__).parent/'assets' if '__file__' in globals() else Path('../meme_nb/assets')
 fashion_classes = ['T-shirt','trousers','pullover','dress','coat','sandal','shirt','sneaker','bag','boot']
 debian_fashion = Path('/usr/share/datasets/fashion-mnist')
@@ -108,10 +109,11 @@ def _read_idx(folder, name):
             return np.frombuffer(raw, np.uint8, offset=4+4*raw[3]).reshape(dims)
     raise ValueError(f'No {name} (or {name}.gz) in {folder}: give the folder that holds the four IDX files of Fashion-MNIST.')
 
-# %% ../nbs/08_data.ipynb #7b2f4deb
+# %% ../nbs/08_data.ipynb #6a6d2fcd
 def _check_size(size):
     if not isinstance(size, int) or size<1: raise ValueError(f'`size` is a number of pixels ≥ 1, but is {size!r}.')
 
+# %% ../nbs/08_data.ipynb #d432c376
 def _fit(x, size):
     "uint8 (n, 28, 28) as (n, size, size, 1): padded up to 32, resampled beyond"
     pad = min(max(size,28),32)-28; lo = pad//2
@@ -120,7 +122,7 @@ def _fit(x, size):
     x = F.interpolate(torch.from_numpy(x).permute(0,3,1,2).float(), size=(size,size), mode='bilinear', antialias=True, align_corners=False)
     return x.round().clamp(0,255).byte().permute(0,2,3,1).numpy()
 
-# %% ../nbs/08_data.ipynb #d2832ac2
+# %% ../nbs/08_data.ipynb #1ed55c5e
 def fashion_mnist(
     split:str='train', # 'train' or 'test'
     size:int=32, # Height and width in pixels
@@ -135,7 +137,7 @@ def fashion_mnist(
     else: x,y = (_read_idx(Path(path), f'{stem}-{o}') for o in ('images-idx3-ubyte','labels-idx1-ubyte'))
     return Images(_fit(x, size), y.astype(np.int64), fashion_classes, f'Fashion-MNIST {split}')
 
-# %% ../nbs/08_data.ipynb #fe9f7639
+# %% ../nbs/08_data.ipynb #34bf9b02
 def image_folder(
     path, # Folder, searched with its sub-folders
     size:int=32, # Height and width in pixels: shorter side to `size`, then the centre
@@ -156,7 +158,7 @@ def image_folder(
     names = [f.relative_to(path).parts[0] if f.parent!=path else None for f in files]; classes = sorted(set(filter(None, names)))
     return Images(np.stack(x), [classes.index(o) for o in names] if classes and None not in names else None, classes or None, path.name)
 
-# %% ../nbs/08_data.ipynb #6c51ccd7
+# %% ../nbs/08_data.ipynb #2abffbc8
 class BatchLoader:
     "Batches of an `Images`, gathered at once by index"
     def __init__(self,
@@ -176,7 +178,7 @@ class BatchLoader:
     def __len__(self): return self.n_batches
     def to(self, device): self.device = torch.device(device); return self
 
-# %% ../nbs/08_data.ipynb #a3059f88
+# %% ../nbs/08_data.ipynb #d5e04156
 @patch
 def indices(self:BatchLoader):
     "The indices of each batch of one epoch"
@@ -199,7 +201,7 @@ def one_batch(self:BatchLoader):
     state = self.generator.get_state(); b = next(iter(self)); self.generator.set_state(state)
     return b
 
-# %% ../nbs/08_data.ipynb #d395469b
+# %% ../nbs/08_data.ipynb #dbd39fe3
 def image_dls(
     images:Images, # To train on
     bs:int=128, # Images in a batch

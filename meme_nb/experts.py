@@ -6,13 +6,13 @@
 __all__ = ['UNet', 'conv_expert', 'attention_expert', 'iunet_expert', 'ramp', 'meme_experts', 'count_params', 'count_flops',
            'expert_table', 'register_expert', 'expert_from_config']
 
-# %% ../nbs/04_experts.ipynb #0f8abea1
+# %% ../nbs/04_experts.ipynb #dcee211e
 import math, torch, torch.nn.functional as F
 from torch import Tensor, nn
 from fastcore.basics import patch
 from .layers import Condition, ConvBlock, MixBlock, Modulate, zero
 
-# %% ../nbs/04_experts.ipynb #36210934
+# %% ../nbs/04_experts.ipynb #288414fa
 def _check_stages(width, mult, depth, mix):
     "One entry a stage for each, `mix` spread over the stages if it is one number"
     mix = [float(mix)]*len(mult) if isinstance(mix, (int,float)) else [float(o) for o in mix]
@@ -42,7 +42,7 @@ class UNet(nn.Module):
         self.up = self._decoder(chs, depth, skips, emb)
         self.norm,self.out = Modulate(chs[0], emb),zero(nn.Conv2d(chs[0], in_ch*patch**2, 3, padding=1))
 
-# %% ../nbs/04_experts.ipynb #7e9c62d8
+# %% ../nbs/04_experts.ipynb #a11c0de5
 @patch
 def _encoder(self:UNet, chs, depth, mix, emb, head_dim):
     "Modules on the way down, and the channels of each skip connection"
@@ -54,6 +54,7 @@ def _encoder(self:UNet, chs, depth, mix, emb, head_dim):
             mods.append(MixBlock(i, o, emb, m, unit=max(1, chs[0]//8), head_dim=head_dim, pool=2 if k<len(chs)-1 else 1)); i = o; skips.append(o)
     return mods,skips
 
+# %% ../nbs/04_experts.ipynb #d7873fa8
 @patch
 def _decoder(self:UNet, chs, depth, skips, emb):
     "Modules on the way up; each block takes one skip connection"
@@ -63,6 +64,7 @@ def _decoder(self:UNet, chs, depth, skips, emb):
         if k: mods.append(nn.ConvTranspose2d(i, i, 2, 2))
     return mods
 
+# %% ../nbs/04_experts.ipynb #d39473e1
 @patch
 def forward(self:UNet,
     x:Tensor, # Noisy images (B, C, H, W); H and W multiples of `divisor`
@@ -80,13 +82,14 @@ def forward(self:UNet,
     for m in self.up: h = m(torch.cat([h,skips.pop()], 1), e) if isinstance(m, ConvBlock) else m(h)
     return F.pixel_shuffle(self.out(F.silu(self.norm(h, e))), self.patch)
 
+# %% ../nbs/04_experts.ipynb #318c7d27
 @patch
 def check(self:UNet, x):
     "Refuse images that this network cannot take, with a sentence"
     if x.ndim!=4 or x.shape[1]!=self.in_ch: raise ValueError(f'This expert takes images (B, {self.in_ch}, H, W), but got {tuple(x.shape)}.')
     if x.shape[2]%self.divisor or x.shape[3]%self.divisor: raise ValueError(f'Height and width must be multiples of {self.divisor}, but are {x.shape[2]} and {x.shape[3]}.')
 
-# %% ../nbs/04_experts.ipynb #e8c95325
+# %% ../nbs/04_experts.ipynb #6e66f4fc
 def conv_expert(in_ch:int=1, width:int=32, **kw) -> UNet:
     "A U-Net that only convolves (`mix` = 1); `kw` as for `UNet`"
     return UNet(in_ch, width, mix=1., **kw)
@@ -99,7 +102,7 @@ def iunet_expert(in_ch:int=1, width:int=32, mix=.5, **kw) -> UNet:
     "An iU-Net (arXiv 2306.04990): `mix` is the share of convolution, one number or one a stage; `kw` as for `UNet`"
     return UNet(in_ch, width, mix=mix, **kw)
 
-# %% ../nbs/04_experts.ipynb #11ba1c30
+# %% ../nbs/04_experts.ipynb #aef855f9
 def ramp(
     n:int, # Experts
     stages:int # Stages of each
@@ -109,7 +112,7 @@ def ramp(
     us = [(4*(k+1)/stages-2)/2 for k in range(stages)]
     return [[round(min(1., share(u, i/max(1,n-1))), 4) for u in us] for i in range(n)]
 
-# %% ../nbs/04_experts.ipynb #e8874cdc
+# %% ../nbs/04_experts.ipynb #620b7215
 def meme_experts(
     n:int=4, # How many, numbered from the clean side
     in_ch:int=1, # Channels of the images
@@ -120,7 +123,7 @@ def meme_experts(
     "iU-Nets whose share of convolution falls with depth and towards the noise side"
     return [iunet_expert(in_ch, width, mix, mult=mult, **kw) for mix in ramp(n, len(mult))]
 
-# %% ../nbs/04_experts.ipynb #2cd32e0f
+# %% ../nbs/04_experts.ipynb #a14c04c9
 def count_params(m:nn.Module) -> int:
     "Number of weights"
     return sum(p.numel() for p in m.parameters())
@@ -137,7 +140,7 @@ def count_flops(
     with FlopCounterMode(display=False) as c, torch.no_grad(): m(*args) if cond is None else m(*args, torch.tensor([cond], device=p.device))
     return c.get_total_flops()
 
-# %% ../nbs/04_experts.ipynb #762c0769
+# %% ../nbs/04_experts.ipynb #62f79eae
 def expert_table(
     experts, # Experts with a `config`
     size # (C, H, W) of an image
@@ -146,7 +149,7 @@ def expert_table(
     row = lambda i,e: f"| {i} | {e.config['kind']} | {', '.join(f'{m:.2f}' for m in e.config.get('mix', []))} | {count_params(e):,} | {count_flops(e, size)/2e6:.1f} M |"
     return '\n'.join(['| expert | kind | convolution by stage | weights | MACs an image |','|---|---|---|---|---|']+[row(i,e) for i,e in enumerate(experts)])
 
-# %% ../nbs/04_experts.ipynb #7f53fc32
+# %% ../nbs/04_experts.ipynb #b2154335
 _experts = {}
 
 def register_expert(cls):

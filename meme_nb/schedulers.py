@@ -5,14 +5,14 @@
 # %% auto #0
 __all__ = ['kinds', 'NoiseSchedule', 'linear_schedule', 'cosine_schedule']
 
-# %% ../nbs/01_schedulers.ipynb #59a5ea46
+# %% ../nbs/01_schedulers.ipynb #945e69f4
 import copy, math, torch
 from torch import Tensor
 from fastcore.basics import patch
 
-# %% ../nbs/01_schedulers.ipynb #ccc8bd96
+# %% ../nbs/01_schedulers.ipynb #443100a3
 def _check_tables(alpha, sigma):
-    "Two float64 tables that make a schedule, or a `ValueError` that says why not"
+    "A `ValueError` with the reason, unless the two float64 tables make a schedule"
     if alpha.ndim!=1 or alpha.shape!=sigma.shape or len(alpha)<1:
         raise ValueError(f'`alpha` and `sigma` must be tables of one length T ≥ 1, but have shapes {tuple(alpha.shape)} and {tuple(sigma.shape)}.')
     if not (torch.isfinite(alpha) & torch.isfinite(sigma) & (alpha>=0) & (sigma>0)).all():
@@ -20,7 +20,7 @@ def _check_tables(alpha, sigma):
     if not ((alpha/sigma).diff()<0).all():
         raise ValueError('The signal-to-noise ratio alpha²/sigma² must fall strictly with t: t = 0 is the clean side.')
 
-# %% ../nbs/01_schedulers.ipynb #b65f4416
+# %% ../nbs/01_schedulers.ipynb #2b6392cd
 class NoiseSchedule:
     "The tables of `x_t = alpha[t]·x0 + sigma[t]·noise` for `t` in 0 (clean side) … `T-1` (noise side); immutable"
     def __init__(self,
@@ -41,7 +41,7 @@ class NoiseSchedule:
     config = property(lambda self: copy.deepcopy(self._config), doc='JSON-able dict that `NoiseSchedule.from_config` takes')
     def __repr__(self): return f"NoiseSchedule({', '.join(f'{k}={v}' for k,v in {**self._config, 'T':self.T}.items() if not isinstance(v, list))})"
 
-# %% ../nbs/01_schedulers.ipynb #2685f63a
+# %% ../nbs/01_schedulers.ipynb #f4a594cd
 def _from_betas(betas, **config):
     "The variance preserving schedule of the step variances `betas` (float64, length T)"
     abar = (1-betas).cumprod(0)
@@ -54,7 +54,7 @@ def _check_T(T):
 def _check_betas(beta_start, beta_end):
     if not 0<beta_start<=beta_end<1: raise ValueError(f'Need 0 < beta_start ≤ beta_end < 1, but they are {beta_start} and {beta_end}.')
 
-# %% ../nbs/01_schedulers.ipynb #1302c07e
+# %% ../nbs/01_schedulers.ipynb #b022e25c
 def linear_schedule(
     T:int=1000, # Number of time-steps
     beta_start:float=1e-4, # Variance of the first step
@@ -64,7 +64,7 @@ def linear_schedule(
     _check_T(T); _check_betas(beta_start, beta_end)
     return _from_betas(torch.linspace(beta_start, beta_end, T, dtype=torch.float64), kind='linear', T=T, beta_start=beta_start, beta_end=beta_end)
 
-# %% ../nbs/01_schedulers.ipynb #edd0b983
+# %% ../nbs/01_schedulers.ipynb #49632da9
 def cosine_schedule(
     T:int=1000, # Number of time-steps
     s:float=0.008 # Offset that keeps the first steps from being too small
@@ -75,7 +75,7 @@ def cosine_schedule(
     f = ((torch.arange(T+1, dtype=torch.float64)/T+s)/(1+s)*math.pi/2).cos()**2
     return _from_betas((1-f[1:]/f[:-1]).clamp(max=.999), kind='cosine', T=T, s=s)
 
-# %% ../nbs/01_schedulers.ipynb #22e6c055
+# %% ../nbs/01_schedulers.ipynb #c208b850
 @patch
 def plot(self:NoiseSchedule,
     axs=None, # Two matplotlib axes: levels, log-SNR; `None` makes them
@@ -90,7 +90,7 @@ def plot(self:NoiseSchedule,
     for ax,title in zip(axs, ('levels','log-SNR')): ax.set(xlabel='t', title=title); ax.legend()
     return axs
 
-# %% ../nbs/01_schedulers.ipynb #a21c8042
+# %% ../nbs/01_schedulers.ipynb #2804b9eb
 _kinds = dict(linear=linear_schedule, cosine=cosine_schedule, table=lambda alpha, sigma: NoiseSchedule(alpha, sigma))
 
 @patch(cls_method=True)
@@ -103,13 +103,13 @@ def from_config(cls:NoiseSchedule,
     try: return _kinds[kind](**kw)
     except TypeError as e: raise ValueError(f'The {kind} schedule does not take these arguments: {e}.') from e
 
-# %% ../nbs/01_schedulers.ipynb #8aea3ff5
+# %% ../nbs/01_schedulers.ipynb #6ffe95ba
 def _check_t(t, T):
     "Refuse any `t` outside [0, T-1] (on an accelerator left to the index check there: a look would wait for the device)"
     lo,hi = (t.min(),t.max()) if isinstance(t, Tensor) and t.numel() and t.device.type=='cpu' else (0,0) if isinstance(t, Tensor) else (t,t)
     if lo<0 or hi>T-1: raise ValueError(f'Time-steps run from 0 (clean side) to {T-1} (noise side), but `t` has {float(lo):g} to {float(hi):g}.')
 
-# %% ../nbs/01_schedulers.ipynb #b76a540e
+# %% ../nbs/01_schedulers.ipynb #e97e9831
 def _polar(tab, t):
     "`tab` (2, T) at fractional `t`: angle and length of (alpha, sigma) linear between neighbours"
     lo = t.floor().long(); hi = (lo+1).clamp(max=tab.shape[1]-1); w = (t-lo).to(tab.dtype)
@@ -117,7 +117,7 @@ def _polar(tab, t):
     angle,size = torch.atan2(s0,a0).lerp(torch.atan2(s1,a1), w),torch.hypot(a0,s0).lerp(torch.hypot(a1,s1), w)
     return size*angle.cos(),size*angle.sin()
 
-# %% ../nbs/01_schedulers.ipynb #f9ae3b6a
+# %% ../nbs/01_schedulers.ipynb #1c798a5b
 @patch
 def _tables(self:NoiseSchedule, device, dtype):
     "alpha and sigma stacked, (2, T), on `device`; kept, so that a training step copies nothing"
@@ -139,7 +139,7 @@ def at(self:NoiseSchedule,
     shape = (-1,)+(1,)*(x.ndim-1) if t.ndim else ()
     return a.reshape(shape),s.reshape(shape)
 
-# %% ../nbs/01_schedulers.ipynb #eb8e9ccf
+# %% ../nbs/01_schedulers.ipynb #99a14d6e
 @patch
 def add_noise(self:NoiseSchedule,
     x0:Tensor, # Clean images (B, C, H, W), in [-1, 1]
@@ -150,7 +150,7 @@ def add_noise(self:NoiseSchedule,
     a,s = self.at(t, x0)
     return a.to(x0.dtype)*x0 + s.to(x0.dtype)*noise
 
-# %% ../nbs/01_schedulers.ipynb #18b1b3f8
+# %% ../nbs/01_schedulers.ipynb #8eb66423
 _mix = dict(eps=lambda a,s: (0.,1.), x0=lambda a,s: (1.,0.), v=lambda a,s: (-s,a), flow=lambda a,s: (-1.,1.))
 kinds = tuple(_mix)
 
@@ -158,7 +158,7 @@ def _pq(kind, a, s):
     if kind not in _mix: raise ValueError(f'A network predicts one of {", ".join(_mix)}, but kind is {kind!r}.')
     return _mix[kind](a,s)
 
-# %% ../nbs/01_schedulers.ipynb #9edf8cbd
+# %% ../nbs/01_schedulers.ipynb #972116db
 @patch
 def target(self:NoiseSchedule,
     x0:Tensor, # Clean images (B, C, H, W)
@@ -170,7 +170,7 @@ def target(self:NoiseSchedule,
     p,q = _pq(kind, *self.at(t, x0))
     return (p*x0 + q*noise).to(x0.dtype)
 
-# %% ../nbs/01_schedulers.ipynb #6b1cbb23
+# %% ../nbs/01_schedulers.ipynb #24559b4e
 @patch
 def to_x0(self:NoiseSchedule,
     pred:Tensor, # The network's output, like `x_t`
@@ -182,6 +182,7 @@ def to_x0(self:NoiseSchedule,
     a,s = self.at(t, x_t); p,q = _pq(kind, a, s)
     return ((q*x_t - s*pred)/(a*q - s*p)).to(x_t.dtype)
 
+# %% ../nbs/01_schedulers.ipynb #bfc47291
 @patch
 def to_eps(self:NoiseSchedule,
     pred:Tensor, # The network's output, like `x_t`
@@ -193,7 +194,16 @@ def to_eps(self:NoiseSchedule,
     a,s = self.at(t, x_t); p,q = _pq(kind, a, s)
     return ((a*pred - p*x_t)/(a*q - s*p)).to(x_t.dtype)
 
-# %% ../nbs/01_schedulers.ipynb #3593c2e9
+# %% ../nbs/01_schedulers.ipynb #338f8936
+@patch
+def _at_or_clean(self:NoiseSchedule, t, x):
+    "As `at`, where t = -1 stands for the clean image: alpha 1, sigma 0"
+    if isinstance(t, int): return self.at(t, x) if t>=0 else (x.new_ones(()),x.new_zeros(()))
+    t = torch.as_tensor(t, device=x.device); clean = t<0
+    a,s = self.at(t.clamp(min=0), x); clean = clean.reshape(a.shape)
+    return torch.where(clean, 1., a),torch.where(clean, 0., s)
+
+# %% ../nbs/01_schedulers.ipynb #da81ae02
 @patch
 def posterior(self:NoiseSchedule,
     x0:Tensor, # Clean images (B, C, H, W)
@@ -209,15 +219,7 @@ def posterior(self:NoiseSchedule,
     mean = ats*sp**2/s**2*x + ap*var/s**2*x0
     return mean.to(x_t.dtype),(var*sp**2/s**2).to(x_t.dtype)
 
-@patch
-def _at_or_clean(self:NoiseSchedule, t, x):
-    "As `at`, where t = -1 stands for the clean image: alpha 1, sigma 0"
-    if isinstance(t, int): return self.at(t, x) if t>=0 else (x.new_ones(()),x.new_zeros(()))
-    t = torch.as_tensor(t, device=x.device); clean = t<0
-    a,s = self.at(t.clamp(min=0), x); clean = clean.reshape(a.shape)
-    return torch.where(clean, 1., a),torch.where(clean, 0., s)
-
-# %% ../nbs/01_schedulers.ipynb #8e1ce0a7
+# %% ../nbs/01_schedulers.ipynb #8c1c1823
 def _logsnr_steps(logsnr, n):
     "`n` distinct time-steps, decreasing from T-1 to 0, as even in log-SNR as whole steps can be"
     T = len(logsnr); finite = logsnr.clamp(min=logsnr[torch.isfinite(logsnr)].min())
@@ -228,7 +230,7 @@ def _logsnr_steps(logsnr, n):
     t = (t+k).cummin(0).values-k
     return torch.maximum(t, n-1-k)
 
-# %% ../nbs/01_schedulers.ipynb #457b5dfa
+# %% ../nbs/01_schedulers.ipynb #d192a53b
 @patch
 def timesteps(self:NoiseSchedule,
     n:int, # How many, 1 … T

@@ -118,6 +118,21 @@ def test_exported_cells_are_small(notebook):
     assert not long, f'at most 60 lines in an exported cell: {long}'
 
 
+def test_exported_cells_are_small_on_the_whole():
+    lines = sorted(sum(map(bool, map(str.strip, c['code']))) for notebook in NOTEBOOKS for c in code_cells(notebook) if c['exported'])
+    assert statistics.median(lines)<=10 and lines[int(.9*len(lines))]<=25, f'median {statistics.median(lines)} (at most 10), nine in ten {lines[int(.9*len(lines))]} (at most 25)'
+
+
+@by_name
+def test_a_word_or_a_test_after_each_export(notebook):
+    "But for a class and its `@patch` methods"
+    cells = [(c['cell_type'], ''.join(c['source'])) for c in json.loads(notebook.read_text(encoding='utf-8'))['cells']]
+    export = [kind=='code' and re.match(r'#\s*\|\s*export\n(?!@patch)', s) for kind, s in cells]
+    either = [kind=='code' and re.match(r'#\s*\|\s*export\n', s) for kind, s in cells]
+    bare = [cells[i+1][1].splitlines()[1] for i in range(len(cells)-1) if either[i] and export[i+1]]
+    assert not bare, f'say or show something before {bare}'
+
+
 def nodes(tree, *kinds): return [n for n in ast.walk(tree) if isinstance(n, kinds)]
 
 
