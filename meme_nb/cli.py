@@ -36,7 +36,9 @@ recipe = dict(width=32, mult=(1,2), depth=(1,1), patch=2, bs=32, lr=5e-3, genera
 default_steps,default_minutes,n_measured = 2400,4.5,2000
 outputs = ('samples.png','denoising.png','losses.png','summary.json')
 
-def demo_model(seed):
+def demo_model(
+    seed:int # Of the weights
+):
     "Four experts of different architecture for grey 32 x 32 images of ten classes"
     import torch
     from meme_nb.experts import meme_experts

@@ -127,8 +127,8 @@ def test_exported_cells_are_small_on_the_whole():
 def test_a_word_or_a_test_after_each_export(notebook):
     "But for a class and its `@patch` methods"
     cells = [(c['cell_type'], ''.join(c['source'])) for c in json.loads(notebook.read_text(encoding='utf-8'))['cells']]
-    export = [kind=='code' and re.match(r'#\s*\|\s*export\n(?!@patch)', s) for kind, s in cells]
-    either = [kind=='code' and re.match(r'#\s*\|\s*export\n', s) for kind, s in cells]
+    export = [kind=='code' and re.match(r'#\s*\|\s*exports?\n(?!@patch)', s) for kind, s in cells]
+    either = [kind=='code' and re.match(r'#\s*\|\s*exports?\n', s) for kind, s in cells]
     bare = [cells[i+1][1].splitlines()[1] for i in range(len(cells)-1) if either[i] and export[i+1]]
     assert not bare, f'say or show something before {bare}'
 
