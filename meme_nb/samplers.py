@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['samplers', 'sample_generators', 'randn', 'ddim', 'dpmpp_2m', 'get_sampler']
 
-# %% ../nbs/02_samplers.ipynb #01b66c37
+# %% ../nbs/02_samplers.ipynb #71b622c8
 import torch
 from torch import Tensor
 from .schedulers import NoiseSchedule
 
-# %% ../nbs/02_samplers.ipynb #e95275f4
+# %% ../nbs/02_samplers.ipynb #48d7ed31
 def sample_generators(
     seed:int, # Seed of the first sample; sample k has `seed + k`
     n:int # Number of samples
@@ -29,7 +29,7 @@ def randn(
     if len(generator)!=shape[0]: raise ValueError(f'{len(generator)} generators were given for a batch of {shape[0]}: pass one for each sample.')
     return torch.stack([torch.randn(shape[1:], generator=g, dtype=dtype, device=g.device) for g in generator]).to(device)
 
-# %% ../nbs/02_samplers.ipynb #1c7aa492
+# %% ../nbs/02_samplers.ipynb #515879cc
 def _check_timesteps(timesteps):
     "The time-steps as a list of numbers, or a `ValueError` unless there are some and they fall strictly"
     ts = timesteps.tolist() if isinstance(timesteps, Tensor) else list(timesteps)
@@ -37,11 +37,7 @@ def _check_timesteps(timesteps):
         raise ValueError(f'Time-steps must fall strictly from the noise side to the clean side, but are {ts[:8]}{"..." if len(ts)>8 else ""}.')
     return ts
 
-def _levels(schedule, t, x):
-    "alpha and sigma at `t` as tensors; t = -1 is the clean image"
-    return schedule.at(t, x) if t>=0 else (x.new_ones(()),x.new_zeros(()))
-
-# %% ../nbs/02_samplers.ipynb #78600608
+# %% ../nbs/02_samplers.ipynb #52d0df5d
 def ddim(
     denoise, # `denoise(x, t) -> x0`: guess of the clean images (B, C, H, W) from noisy ones at number `t`
     x:Tensor, # Noise (B, C, H, W), at the level of the first time-step
@@ -57,13 +53,13 @@ def ddim(
     for i,(t,s) in enumerate(zip(ts, ts[1:]+[-1])):
         x0 = denoise(x, t)
         if callback: callback(dict(i=i, t=t, x=x, x0=x0))
-        eps = schedule.to_eps(x0, x, t, 'x0'); a,sig = _levels(schedule, s, x)
+        eps = schedule.to_eps(x0, x, t, 'x0'); a,sig = schedule._at_or_clean(s, x)
         fresh = eta*schedule.posterior(x0, x, t, s)[1].sqrt() if eta and s>=0 else 0.
         x = a*x0 + (sig**2-fresh**2)**.5*eps
         if eta and s>=0: x = x + fresh*randn(x.shape, generator, x.device, x.dtype)
     return x
 
-# %% ../nbs/02_samplers.ipynb #b88b5dc7
+# %% ../nbs/02_samplers.ipynb #59633ba8
 def dpmpp_2m(
     denoise, # `denoise(x, t) -> x0`: guess of the clean images (B, C, H, W) from noisy ones at number `t`
     x:Tensor, # Noise (B, C, H, W), at the level of the first time-step
@@ -84,7 +80,7 @@ def dpmpp_2m(
         x = s1/s0*x - a1*torch.expm1(-h)*guess
         last = t,h,x0
 
-# %% ../nbs/02_samplers.ipynb #046f9821
+# %% ../nbs/02_samplers.ipynb #07211698
 samplers = dict(ddim=ddim, dpmpp_2m=dpmpp_2m)
 
 def get_sampler(

@@ -6,7 +6,7 @@
 __all__ = ['NoisingCallback', 'ExpertLossesCallback', 'EMACallback', 'inherit', 'BranchCallback', 'TimeLimitCallback',
            'StopCallback', 'NameExpertCallback', 'check_data', 'expert_groups', 'MEMELearner', 'adamw', 'meme_learner']
 
-# %% ../nbs/09_training.ipynb #769a78bf
+# %% ../nbs/09_training.ipynb #e6fa3223
 import copy, signal, threading, time
 import torch
 from torch import nn
@@ -19,7 +19,7 @@ from .losses import diffusion_loss
 from .model import MEME
 from .router import SoftIntervals
 
-# %% ../nbs/09_training.ipynb #ace6de22
+# %% ../nbs/09_training.ipynb #448812ef
 class NoisingCallback(Callback):
     "Devote each batch to one expert in turn; make `x_t` and its target"
     order = -10
@@ -54,7 +54,7 @@ class NoisingCallback(Callback):
         self.learn.xb = (s.add_noise(x0, noise, t), t, cond, self.expert if self.training else None)
         self.learn.yb = (s.target(x0, noise, t, self.meme.prediction),)
 
-# %% ../nbs/09_training.ipynb #bf7068a3
+# %% ../nbs/09_training.ipynb #68049425
 class ExpertLossesCallback(Callback):
     "Keep each expert's training losses: `.history[k]` is a list of (step, loss)"
     run_valid = False
@@ -83,7 +83,7 @@ def plot(self:ExpertLossesCallback, smooth:int=20, ax=None):
     ax.set(xlabel='step', ylabel='loss', yscale='log', title='training loss'); ax.legend()
     return ax
 
-# %% ../nbs/09_training.ipynb #5d7e09c0
+# %% ../nbs/09_training.ipynb #04fcb9b1
 class EMACallback(Callback):
     "Average each expert's weights over its own steps; `.average` is the averaged `MEME`"
     order = 70
@@ -113,7 +113,7 @@ class EMACallback(Callback):
     def after_validate(self): self.learn.model = self.noising.meme
     after_cancel_validate = after_validate
 
-# %% ../nbs/09_training.ipynb #14c8eaae
+# %% ../nbs/09_training.ipynb #871150ea
 @torch.no_grad()
 def inherit(
     child:nn.Module, # Takes over the weights
@@ -127,7 +127,7 @@ def inherit(
         new.copy_(old)
         if state and old in state: state[new] = copy.deepcopy(state[old])
 
-# %% ../nbs/09_training.ipynb #81ed7f3b
+# %% ../nbs/09_training.ipynb #8006aa5c
 class BranchCallback(Callback):
     "Train one expert on all t for the first `share` of the run, then let all others start from it"
     order,run_valid = -20,False
@@ -156,7 +156,7 @@ class BranchCallback(Callback):
             inherit(experts[k], experts[self.parent], state)
             if hasattr(self.learn, 'ema'): inherit(self.ema.average.experts[k], self.ema.average.experts[self.parent]); self.ema.updates[k] = 0
 
-# %% ../nbs/09_training.ipynb #c797f678
+# %% ../nbs/09_training.ipynb #b5a100fc
 class TimeLimitCallback(Callback):
     "End the fit after so many minutes, its schedules complete"
     order,run_valid = 55,False     # after fastai's Recorder (50), before its ParamScheduler (60)
@@ -172,7 +172,7 @@ class TimeLimitCallback(Callback):
     def after_batch(self):
         if self.used()>=1: self.hit = True; raise CancelFitException()
 
-# %% ../nbs/09_training.ipynb #95eb0b8a
+# %% ../nbs/09_training.ipynb #4f2f8fa9
 class StopCallback(Callback):
     "End the fit cleanly on SIGINT (Ctrl-C) or SIGTERM; `.stopped` says whether that happened"
     order,run_valid = 100,False    # when everybody else has seen the batch
@@ -188,7 +188,7 @@ class StopCallback(Callback):
         if self.stopped: raise CancelFitException()
     def after_fit(self): self._restore()
 
-# %% ../nbs/09_training.ipynb #8adf56de
+# %% ../nbs/09_training.ipynb #6dc2e739
 class NameExpertCallback(Callback):
     "In the comment of fastai's progress bar: the expert at work and its smoothed loss"
     order,run_valid = 61,False         # after ProgressCallback (60)
@@ -202,7 +202,7 @@ class NameExpertCallback(Callback):
         bar = getattr(getattr(self.learn, 'progress', None), 'pbar', None)
         if bar is not None: bar.comment = self.comment()
 
-# %% ../nbs/09_training.ipynb #b0f96b17
+# %% ../nbs/09_training.ipynb #6e9fb49c
 def check_data(model, dls):
     "Refuse data that the model cannot learn from, with a sentence; remember their size"
     batch = dls.one_batch(); shape = tuple(batch[0].shape[1:])
@@ -212,25 +212,24 @@ def check_data(model, dls):
     if model.n_classes and max(n, batch[1].max()+1)>model.n_classes: raise ValueError(f'The experts take {model.n_classes} classes, but the data have {max(n, batch[1].max()+1)}.')
     model.size = shape
 
-# %% ../nbs/09_training.ipynb #ba29552d
+# %% ../nbs/09_training.ipynb #396a8436
 def expert_groups(model): "Each expert's parameters as a group of their own"; return [list(e.parameters()) for e in model.experts]
 
 class MEMELearner(Learner):
-    "A `Learner` that is left in order by whatever ends a fit, an exception too: signals, model and callbacks as before"
+    "A `Learner` that is left in order by whatever ends a fit, an exception too: signals and model as before"
     def fit(self, *args, **kw):
         try: return super().fit(*args, **kw)
         finally:
             if hasattr(self, 'stop'): self.stop._restore()
             if hasattr(self, 'noising') and 'meme' in self.noising.__dict__: self.model = self.noising.meme
-            for cb in self.cbs: cb.run = True
 
-# %% ../nbs/09_training.ipynb #7aaa6c0a
+# %% ../nbs/09_training.ipynb #ac0eac42
 def adamw(params, lr=1e-3, wd=0., betas=(.9,.99), **kw):
     "torch's AdamW for fastai, fused where the device has it"
     fused = {p.device.type for g in params for p in g} <= {'cpu','cuda'}
     return OptimWrapper(params, torch.optim.AdamW, lr=lr, weight_decay=wd, betas=betas, fused=fused, **kw)
 
-# %% ../nbs/09_training.ipynb #40120468
+# %% ../nbs/09_training.ipynb #736b5c18
 def meme_learner(
     dls, # `image_dls(...)`, or fastai `DataLoaders` of (x,) or (x, y), x in [-1, 1]
     model:MEME, # Experts to train
@@ -247,7 +246,7 @@ def meme_learner(
     parts = [NoisingCallback(SoftIntervals(model.router, p), seed), ExpertLossesCallback(), EMACallback(decay), StopCallback(), NameExpertCallback()]
     return MEMELearner(dls, model.to(memory_format=torch.channels_last), lr=lr, splitter=expert_groups, cbs=parts+listify(cbs), **{'loss_func':diffusion_loss, 'opt_func':adamw, **kw})
 
-# %% ../nbs/09_training.ipynb #47473f41
+# %% ../nbs/09_training.ipynb #c798dcda
 @patch
 def averaged(self:Learner):
     "The model to sample from and to save: the averaged experts"
