@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['recipe', 'default_steps', 'default_minutes', 'n_measured', 'outputs', 'demo_model', 'meme_demo']
 
-# %% ../nbs/16_cli.ipynb #3c062313
+# %% ../nbs/16_cli.ipynb #82817000
 import json, os, sys, time, warnings
 from pathlib import Path
 from fastcore.script import call_parse, store_true
 
-# %% ../nbs/16_cli.ipynb #907cd3b6
+# %% ../nbs/16_cli.ipynb #7bed7e42
 def _say(name, f, *args, **kw):
     "Run `f`; a `ValueError`, `OSError` or `BundleError` becomes one sentence of the command `name` on stderr and exit code 2, Ctrl-C exit code 130"
     try: return f(*args, **kw)
@@ -19,7 +19,7 @@ def _say(name, f, *args, **kw):
         if not isinstance(e, (ValueError,OSError)) and type(e).__name__!='BundleError': raise    # by name: importing it would import torch
         print(f'{name}: {e}', file=sys.stderr); sys.exit(2)
 
-# %% ../nbs/16_cli.ipynb #ffd454e9
+# %% ../nbs/16_cli.ipynb #960167ea
 def _ready_folder(out, force):
     "The folder `out`, made and writable; not empty only if `force`"
     out = Path(out)
@@ -31,13 +31,14 @@ def _ready_folder(out, force):
     except OSError as e: raise ValueError(f'Cannot write to {out}: {e.strerror}.') from e
     return out
 
-# %% ../nbs/16_cli.ipynb #d0913aae
+# %% ../nbs/16_cli.ipynb #eeabaf59
 recipe = dict(width=32, mult=(1,2), depth=(1,1), patch=2, bs=32, lr=5e-3, generalist=.5, decay=.99, sampling_steps=20)
 default_steps,default_minutes,n_measured = 2400,4.5,2000
 outputs = ('samples.png','denoising.png','losses.png','summary.json')
 
 def demo_model(
-    seed:int # Of the weights
+    seed:int, # Of the weights
+    **kw # For the experts, on top of `recipe`
 ):
     "Four experts of different architecture for grey 32 x 32 images of ten classes"
     import torch
@@ -46,10 +47,10 @@ def demo_model(
     from meme_nb.router import IntervalRouter
     from meme_nb.schedulers import cosine_schedule
     torch.manual_seed(seed)
-    experts = meme_experts(4, n_classes=10, **{k:recipe[k] for k in ('width','mult','depth','patch')})
+    experts = meme_experts(4, n_classes=10, **{k:recipe[k] for k in ('width','mult','depth','patch')}, **kw)
     return MEME(experts, IntervalRouter(4), cosine_schedule(), 'v', size=(1,32,32))
 
-# %% ../nbs/16_cli.ipynb #64ae1ac1
+# %% ../nbs/16_cli.ipynb #7e92cb36
 def _learner(steps, minutes, seed, device):
     "The demo's data, model and callbacks as one `Learner`: an epoch is `steps` batches"
     with warnings.catch_warnings():
@@ -61,7 +62,7 @@ def _learner(steps, minutes, seed, device):
     cbs = [GradientClip(1.), BranchCallback(recipe['generalist'])] + ([TimeLimitCallback(minutes)] if minutes else [])
     return meme_learner(dls, demo_model(seed), cbs, decay=recipe['decay'], seed=seed)
 
-# %% ../nbs/16_cli.ipynb #803ed0d5
+# %% ../nbs/16_cli.ipynb #35cc13f6
 def _train(steps, minutes, seed, device):
     "A trained learner; `.seconds` of training"
     learn = _learner(steps, minutes, seed, device); start = time.monotonic()
@@ -69,7 +70,7 @@ def _train(steps, minutes, seed, device):
     learn.seconds = time.monotonic()-start
     return learn
 
-# %% ../nbs/16_cli.ipynb #9fb25f3e
+# %% ../nbs/16_cli.ipynb #e7f4f728
 def _steps_in(minutes, device):
     "How many steps fit comfortably into so many minutes"
     learn = _learner(4, None, 0, device); learn.dls.valid.n_batches = 1
@@ -78,23 +79,21 @@ def _steps_in(minutes, device):
         start = time.monotonic(); learn.dls.train.n_batches = 10; learn.fit(1, 1e-4)
     return max(1, int(.85*minutes*60*10/(time.monotonic()-start)))
 
-# %% ../nbs/16_cli.ipynb #0c719818
+# %% ../nbs/16_cli.ipynb #b835aa46
 def _measure(model, seed, device):
     "2,000 samples; their FD, that of noise, and the floor; seconds of sampling"
     import torch
-    from fastprogress.fastprogress import progress_bar
     from meme_nb.data import fashion_mnist
     from meme_nb.generate import generate
     from meme_nb.metrics import fd_report
-    n,bs,steps = n_measured,250,recipe['sampling_steps']
-    bar = progress_bar(range(-(-n//bs)*steps)); bar.comment = f'sampling {n} images'; bar.update(0); start = time.monotonic(); done = iter(range(1, bar.total+1))
-    x = generate(model, n, steps=steps, seed=seed, bs=bs, callback=lambda o: bar.update(next(done)))
+    n,start = n_measured,time.monotonic()
+    x = generate(model, n, steps=recipe['sampling_steps'], seed=seed)
     seconds = time.monotonic()-start
     noise = torch.randn(n, 1, 32, 32, generator=torch.Generator().manual_seed(seed)).clamp(-1,1)
     fd,fd_noise = (fd_report(o, fashion_mnist('test'), fashion_mnist('train'), seed=seed, device=device) for o in (x,noise))
     return x,fd,next(iter(fd_noise.values())),seconds
 
-# %% ../nbs/16_cli.ipynb #f13313a4
+# %% ../nbs/16_cli.ipynb #b7e48ca8
 def _pictures(out, learn, model, seed, samples=None):
     "`losses.png`, and once there are samples `samples.png` and `denoising.png`"
     import matplotlib; matplotlib.use('agg')
@@ -105,7 +104,7 @@ def _pictures(out, learn, model, seed, samples=None):
     image_grid(samples[:64], 8, scale=2).save(out/'samples.png')
     plot_trajectory(trajectory(model, recipe['sampling_steps'], seed=seed+7)).savefig(out/'denoising.png', dpi=110)
 
-# %% ../nbs/16_cli.ipynb #3772ca20
+# %% ../nbs/16_cli.ipynb #43da982a
 def _facts(learn, model, seed):
     "What can be said of the run before anything is sampled"
     import fastai, platform, torch, meme_nb
@@ -119,7 +118,7 @@ def _facts(learn, model, seed):
                 versions=dict(meme_nb=meme_nb.__version__, torch=torch.__version__, fastai=fastai.__version__, python=platform.python_version()),
                 device=str(learn.dls.device), threads=torch.get_num_threads(), machine=platform.machine())
 
-# %% ../nbs/16_cli.ipynb #92b555b8
+# %% ../nbs/16_cli.ipynb #caf471dc
 def _write(out, facts): (out/'summary.json').write_text(json.dumps(facts, indent=1)+'\n', encoding='utf-8')
 
 def _check(minutes, steps, seed):
@@ -128,7 +127,7 @@ def _check(minutes, steps, seed):
     if minutes is not None and not 0<minutes<1e6: raise ValueError(f'--minutes is a time for training, more than 0, but is {minutes}.')
     if not 0<=seed<2**62: raise ValueError(f'--seed is a whole number from 0 to 2**62 - 1, but is {seed}.')
 
-# %% ../nbs/16_cli.ipynb #4b090703
+# %% ../nbs/16_cli.ipynb #a2580446
 def _demo(minutes, steps, seed, out, device, force):
     "Check the values, train, save, sample, measure, draw"
     _check(minutes, steps, seed); start = time.monotonic()
@@ -144,7 +143,7 @@ def _demo(minutes, steps, seed, out, device, force):
     try: _results(out, learn, model, facts, start)
     except KeyboardInterrupt: _stopped(out, learn, model, facts)
 
-# %% ../nbs/16_cli.ipynb #31d75edc
+# %% ../nbs/16_cli.ipynb #5cebded9
 def _results(out, learn, model, facts, start):
     "Samples, their measure, pictures, and the whole summary"
     seed,device,steps = facts['seed'],learn.dls.device,recipe['sampling_steps']
@@ -155,7 +154,7 @@ def _results(out, learn, model, facts, start):
                  'sampled_images_per_second':round(len(samples)/seconds, 1), 'sampler':f'dpmpp_2m, {steps} steps', 'macs_per_image':macs, **facts})
     print(f'\n{fd}\nFD of pure noise {noise:.4g}\n{_next(out)}')
 
-# %% ../nbs/16_cli.ipynb #678e6027
+# %% ../nbs/16_cli.ipynb #74facd32
 def _stopped(out, learn, model, facts):
     "After Ctrl-C: say what there is"
     _pictures(out, learn, model, facts['seed'])
@@ -172,7 +171,7 @@ Try next, in Python:
     from meme_nb.data import image_grid
     image_grid(generate('{out/'bundle'}', 16, seed=1000, cond=8), scale=4).show()      # 16 bags"""
 
-# %% ../nbs/16_cli.ipynb #19795081
+# %% ../nbs/16_cli.ipynb #79056ccf
 @call_parse
 def meme_demo(
     minutes:float=None, # Train as many steps as fit into this; with --steps, a limit on top of it

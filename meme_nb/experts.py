@@ -6,13 +6,13 @@
 __all__ = ['UNet', 'conv_expert', 'attention_expert', 'iunet_expert', 'ramp', 'meme_experts', 'count_params', 'count_flops',
            'expert_table', 'register_expert', 'expert_from_config']
 
-# %% ../nbs/04_experts.ipynb #dcee211e
+# %% ../nbs/04_experts.ipynb #5f8149cf
 import math, torch, torch.nn.functional as F
 from torch import Tensor, nn
 from fastcore.basics import patch
 from .layers import Condition, ConvBlock, MixBlock, Modulate, zero
 
-# %% ../nbs/04_experts.ipynb #288414fa
+# %% ../nbs/04_experts.ipynb #a2e1b0f5
 def _check_stages(width, mult, depth, mix):
     "One entry a stage for each, `mix` spread over the stages if it is one number"
     mix = [float(mix)]*len(mult) if isinstance(mix, (int,float)) else [float(o) for o in mix]
@@ -29,20 +29,22 @@ class UNet(nn.Module):
         mix=.5, # Share of channels given to convolution, one number or one a stage: 1 all convolution, 0 all attention
         patch:int=2, # Fold so many pixels, each way, into channels first
         n_classes:int=None, # Number of classes; `None` is unconditional
-        head_dim:int=16 # Channels of an attention head, at least
+        head_dim:int=16, # Channels of an attention head, at least
+        learned_variance:bool=False # Twice as many outputs: the second half says how large the variance of a step is (arXiv 2102.09672)
     ):
         super().__init__()
         chs,depth,mix = _check_stages(width, mult, depth, mix)
-        self.config = dict(kind='UNet', in_ch=in_ch, width=width, mult=list(mult), depth=depth, mix=mix, patch=patch, n_classes=n_classes, head_dim=head_dim)
+        self.config = dict(kind='UNet', in_ch=in_ch, width=width, mult=list(mult), depth=depth, mix=mix, patch=patch, n_classes=n_classes, head_dim=head_dim, learned_variance=learned_variance)
         self.patch,self.n_classes,self.in_ch,self.divisor,emb = patch,n_classes,in_ch,patch*2**(len(chs)-1),4*width
         self.cond = Condition(emb, n_classes)
         self.stem = nn.Conv2d(in_ch*patch**2, chs[0], 3, padding=1)
         self.down,skips = self._encoder(chs, depth, mix, emb, head_dim)
         self.mid = ConvBlock(chs[-1], chs[-1], emb)
         self.up = self._decoder(chs, depth, skips, emb)
-        self.norm,self.out = Modulate(chs[0], emb),zero(nn.Conv2d(chs[0], in_ch*patch**2, 3, padding=1))
+        self.learned_variance,outputs = learned_variance,in_ch*patch**2*(1+learned_variance)
+        self.norm,self.out = Modulate(chs[0], emb),zero(nn.Conv2d(chs[0], outputs, 3, padding=1))
 
-# %% ../nbs/04_experts.ipynb #a11c0de5
+# %% ../nbs/04_experts.ipynb #43e4c0e7
 @patch
 def _encoder(self:UNet, chs, depth, mix, emb, head_dim):
     "Modules on the way down, and the channels of each skip connection"
@@ -54,7 +56,7 @@ def _encoder(self:UNet, chs, depth, mix, emb, head_dim):
             mods.append(MixBlock(i, o, emb, m, unit=max(1, chs[0]//8), head_dim=head_dim, pool=2 if k<len(chs)-1 else 1)); i = o; skips.append(o)
     return mods,skips
 
-# %% ../nbs/04_experts.ipynb #d7873fa8
+# %% ../nbs/04_experts.ipynb #8fd8b66f
 @patch
 def _decoder(self:UNet, chs, depth, skips, emb):
     "Modules on the way up; each block takes one skip connection"
@@ -64,13 +66,13 @@ def _decoder(self:UNet, chs, depth, skips, emb):
         if k: mods.append(nn.ConvTranspose2d(i, i, 2, 2))
     return mods
 
-# %% ../nbs/04_experts.ipynb #d39473e1
+# %% ../nbs/04_experts.ipynb #a65c1484
 @patch
 def forward(self:UNet,
     x:Tensor, # Noisy images (B, C, H, W); H and W multiples of `divisor`
     t:Tensor, # Time-steps (B,)
     cond:Tensor=None # Classes (B,); `None` is no class
-) -> Tensor: # Like `x`
+) -> Tensor: # Like `x`, with twice the channels for learned variance
     "The prediction for each noisy image"
     self.check(x)
     e,skips = self.cond(t, cond),[]
@@ -82,14 +84,14 @@ def forward(self:UNet,
     for m in self.up: h = m(torch.cat([h,skips.pop()], 1), e) if isinstance(m, ConvBlock) else m(h)
     return F.pixel_shuffle(self.out(F.silu(self.norm(h, e))), self.patch)
 
-# %% ../nbs/04_experts.ipynb #318c7d27
+# %% ../nbs/04_experts.ipynb #d9a04d6c
 @patch
 def check(self:UNet, x):
     "Refuse images that this network cannot take, with a sentence"
     if x.ndim!=4 or x.shape[1]!=self.in_ch: raise ValueError(f'This expert takes images (B, {self.in_ch}, H, W), but got {tuple(x.shape)}.')
     if x.shape[2]%self.divisor or x.shape[3]%self.divisor: raise ValueError(f'Height and width must be multiples of {self.divisor}, but are {x.shape[2]} and {x.shape[3]}.')
 
-# %% ../nbs/04_experts.ipynb #6e66f4fc
+# %% ../nbs/04_experts.ipynb #5893ed6a
 def conv_expert(in_ch:int=1, width:int=32, **kw) -> UNet:
     "A U-Net that only convolves (`mix` = 1); `kw` as for `UNet`"
     return UNet(in_ch, width, mix=1., **kw)
@@ -102,7 +104,7 @@ def iunet_expert(in_ch:int=1, width:int=32, mix=.5, **kw) -> UNet:
     "An iU-Net (arXiv 2306.04990): `mix` is the share of convolution, one number or one a stage; `kw` as for `UNet`"
     return UNet(in_ch, width, mix=mix, **kw)
 
-# %% ../nbs/04_experts.ipynb #aef855f9
+# %% ../nbs/04_experts.ipynb #6c0cf16c
 def ramp(
     n:int, # Experts
     stages:int # Stages of each
@@ -112,7 +114,7 @@ def ramp(
     us = [(4*(k+1)/stages-2)/2 for k in range(stages)]
     return [[round(min(1., share(u, i/max(1,n-1))), 4) for u in us] for i in range(n)]
 
-# %% ../nbs/04_experts.ipynb #620b7215
+# %% ../nbs/04_experts.ipynb #4aa81b06
 def meme_experts(
     n:int=4, # How many, numbered from the clean side
     in_ch:int=1, # Channels of the images
@@ -123,7 +125,7 @@ def meme_experts(
     "iU-Nets whose share of convolution falls with depth and towards the noise side"
     return [iunet_expert(in_ch, width, mix, mult=mult, **kw) for mix in ramp(n, len(mult))]
 
-# %% ../nbs/04_experts.ipynb #a14c04c9
+# %% ../nbs/04_experts.ipynb #137225c6
 def count_params(m:nn.Module) -> int:
     "Number of weights"
     return sum(p.numel() for p in m.parameters())
@@ -140,7 +142,7 @@ def count_flops(
     with FlopCounterMode(display=False) as c, torch.no_grad(): m(*args) if cond is None else m(*args, torch.tensor([cond], device=p.device))
     return c.get_total_flops()
 
-# %% ../nbs/04_experts.ipynb #62f79eae
+# %% ../nbs/04_experts.ipynb #26e6fb48
 def expert_table(
     experts, # Experts with a `config`
     size # (C, H, W) of an image
@@ -149,7 +151,7 @@ def expert_table(
     row = lambda i,e: f"| {i} | {e.config['kind']} | {', '.join(f'{m:.2f}' for m in e.config.get('mix', []))} | {count_params(e):,} | {count_flops(e, size)/2e6:.1f} M |"
     return '\n'.join(['| expert | kind | convolution by stage | weights | MACs an image |','|---|---|---|---|---|']+[row(i,e) for i,e in enumerate(experts)])
 
-# %% ../nbs/04_experts.ipynb #b2154335
+# %% ../nbs/04_experts.ipynb #f736c0b1
 _experts = {}
 
 def register_expert(cls):

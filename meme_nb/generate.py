@@ -5,15 +5,15 @@
 # %% auto #0
 __all__ = ['generate', 'trajectory', 'plot_trajectory']
 
-# %% ../nbs/10_generate.ipynb #53c68ccc
+# %% ../nbs/10_generate.ipynb #bc08903e
 import numpy as np, torch
-from contextlib import contextmanager
 from pathlib import Path
 from .data import image_grid, to_uint8
 from .model import MEME
-from .samplers import get_sampler, randn, sample_generators
+from .losses import evaluating
+from .samplers import LateBar, get_sampler, randn, sample_generators, samplers, static_threshold
 
-# %% ../nbs/10_generate.ipynb #2fff5fcb
+# %% ../nbs/10_generate.ipynb #c615dc5e
 def _labels(model, cond, seeds):
     "A LongTensor with one label an image, or `None` for an unconditional model"
     n_classes = model.n_classes
@@ -27,16 +27,7 @@ def _labels(model, cond, seeds):
     if cond.min()<0 or cond.max()>=n_classes: raise ValueError(f'Labels run from 0 to {n_classes-1}, but {cond.min()} to {cond.max()} were given.')
     return cond
 
-# %% ../nbs/10_generate.ipynb #20c8d63d
-@contextmanager
-def _evaluating(model):
-    "`model` in evaluation mode; afterwards each module is in the mode it was"
-    was = {m:m.training for m in model.modules()}; model.eval()
-    try: yield
-    finally:
-        for m,o in was.items(): m.training = o
-
-# %% ../nbs/10_generate.ipynb #6704df66
+# %% ../nbs/10_generate.ipynb #56fbec28
 @torch.no_grad()
 def generate(
     model, # A `MEME`, or the folder of one
@@ -47,6 +38,7 @@ def generate(
     cond=None, # Labels (n,), or one for all; `None` lets the seeds choose
     *, bs:int=250, # Images at a time
     callback=None, # Called with the sampler's dict at every step of every batch
+    threshold=static_threshold, # Applied to each guess of the clean images; `dynamic_threshold()` suits strong guidance
     **own # For the sampler, such as `eta`
 ) -> np.ndarray: # uint8 (n, H, W, C)
     "Draw `n` images, each step run by exactly one expert"
@@ -55,16 +47,21 @@ def generate(
     if model.size is None: raise ValueError('This model does not know the size of its images: set `model.size = (C, H, W)`.')
     f,seeds = get_sampler(sampler),range(seed, seed+n); ts = model.schedule.timesteps(steps) if isinstance(steps, int) else steps
     cond,dev,out = _labels(model, cond, seeds),next(model.parameters()).device,[]
-    with _evaluating(model):
+    bar = LateBar(-(-n//bs)*len(ts), f'sampling {n} images'); quiet = dict(progress=False) if f in samplers.values() else {}
+    def at_step(o):
+        if callback: callback(o)
+        bar.step()
+    with evaluating(model):
         for i in range(0, n, bs):
             gens = sample_generators(seeds[i], len(seeds[i:i+bs]))
             x = randn((len(gens),*model.size), gens, dev).contiguous(memory_format=torch.channels_last)
-            x = f(model.denoiser(None if cond is None else cond[i:i+bs].to(dev)), x, model.schedule, ts, generator=gens, callback=callback, **own)
+            denoise = model.denoiser(None if cond is None else cond[i:i+bs].to(dev), threshold)
+            x = f(denoise, x, model.schedule, ts, generator=gens, callback=at_step, **quiet, **own)
             if not x.isfinite().all(): raise ValueError('The samples are not finite: the model has diverged. Train it again with a smaller learning rate.')
             out.append(to_uint8(x))
     return np.concatenate(out)
 
-# %% ../nbs/10_generate.ipynb #4eddee4f
+# %% ../nbs/10_generate.ipynb #c223505a
 def trajectory(
     model:MEME, # With `size`
     steps:int=20, # Number of steps
@@ -78,7 +75,7 @@ def trajectory(
     end = generate(model, 1, sampler, steps, seed, cond, callback=keep)
     return rows + [dict(t=-1, x=torch.from_numpy(end[0]).permute(2,0,1)/127.5-1)]
 
-# %% ../nbs/10_generate.ipynb #871984e3
+# %% ../nbs/10_generate.ipynb #57f1fbae
 def plot_trajectory(
     rows:list, # From `trajectory`
     most:int=11 # Pictures in a row; steps are left out evenly

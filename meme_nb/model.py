@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['bundle_version', 'MEME', 'BundleError', 'torch_device']
 
-# %% ../nbs/07_model.ipynb #1697614b
+# %% ../nbs/07_model.ipynb #7cb6b773
 import hashlib, json, os, re, torch
 from pathlib import Path
 from safetensors import SafetensorError
@@ -13,10 +13,12 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from fastcore.basics import patch
 from .schedulers import NoiseSchedule, kinds
+from .samplers import static_threshold
 from .router import router_from_config
+from .losses import split_variance
 from .experts import expert_from_config, count_params
 
-# %% ../nbs/07_model.ipynb #62ff0fc6
+# %% ../nbs/07_model.ipynb #6e73fad2
 class MEME(nn.Module):
     "Multi-architecturE Multi-Expert denoiser (arXiv 2306.04990): each time-step is the work of one expert"
     def __init__(self,
@@ -30,21 +32,24 @@ class MEME(nn.Module):
         if len(experts)!=router.n_experts: raise ValueError(f'The router knows {router.n_experts} experts, but {len(experts)} were given.')
         if router.T!=schedule.T: raise ValueError(f'Router and schedule must share one time axis, but have T = {router.T} and {schedule.T}.')
         if prediction not in kinds: raise ValueError(f'A network predicts one of {", ".join(kinds)}, but prediction is {prediction!r}.')
+        if prediction=='eps' and schedule.alpha[-1]==0: raise ValueError("This schedule ends in pure noise (alpha = 0), where an 'eps' prediction says nothing about the image: let the experts predict 'v', 'flow' or 'x0'.")
+        if len({getattr(e, 'learned_variance', False) for e in experts})>1: raise ValueError('Either all experts learn their variance or none, but here some do.')
         self.experts,self.router,self.schedule,self.prediction = nn.ModuleList(experts),router,schedule,prediction
         if size is not None and not (len(size)==3 and all(isinstance(o, int) and o>0 for o in size)): raise ValueError(f'`size` is (C, H, W), three whole numbers ≥ 1, but is {size!r}.')
         self.size = None if size is None else tuple(size)
 
+    learned_variance = property(lambda self: getattr(self.experts[0], 'learned_variance', False), doc='Whether the experts predict their variance beside their target')
     n_classes = property(lambda self: getattr(self.experts[0], 'n_classes', None), doc='Number of classes; `None` if the experts take no labels')
     def __repr__(self): return f'MEME({len(self.experts)} experts, {sum(map(count_params, self.experts)):,} parameters, {self.router}, {self.schedule}, prediction={self.prediction})'
 
-# %% ../nbs/07_model.ipynb #3df1272d
+# %% ../nbs/07_model.ipynb #68885940
 @patch
 def forward(self:MEME,
     x:Tensor, # Noisy images (B, C, H, W)
     t, # Time-steps: tensor (B,), or one number for all
     cond=None, # Labels (B,) or whatever the experts take
     expert:int=None # Run this one on everything; `None` asks the router
-) -> Tensor: # Prediction, shaped like `x`
+) -> Tensor: # Prediction, shaped like `x`, or with 2C channels: learned variance
     "Each sample's prediction by its own expert"
     if expert is None: expert = self.expert_for(t)
     t = t.to(x.device).expand(len(x)) if isinstance(t, Tensor) else torch.full((len(x),), t, device=x.device)
@@ -66,26 +71,28 @@ def expert_for(self:MEME,
     first = n.flatten()[0].item()
     return first if (n==first).all() else n
 
-# %% ../nbs/07_model.ipynb #f18e90fe
+# %% ../nbs/07_model.ipynb #710f2195
 @patch
 def denoiser(self:MEME,
     cond=None, # Labels (B,) or whatever the experts take
-    clip=lambda x0: x0.clamp(-1, 1) # Applied to each guess; `None` leaves it alone
+    threshold=static_threshold # Applied to each guess; `None` leaves it alone
 ):
-    "`denoise(x, t) -> x0` for the samplers, `t` a number"
-    def denoise(x, t):
-        x0 = self.schedule.to_x0(self(x, t, cond), x, t, self.prediction)
-        return clip(x0) if clip else x0
+    "`denoise(x, t) -> x0` for the samplers, `t` a number or a tensor (B,)"
+    def with_variance(x, t):
+        pred,v = split_variance(self(x, t, cond), x.shape[1]); x0 = self.schedule.to_x0(pred, x, t, self.prediction)
+        return (threshold(x0) if threshold else x0),v
+    def denoise(x, t): return with_variance(x, t)[0]
     denoise.owner = self.expert_for       # multistep samplers drop their history where it changes
+    if self.learned_variance: denoise.with_variance = with_variance
     return denoise
 
-# %% ../nbs/07_model.ipynb #b8a7c57b
+# %% ../nbs/07_model.ipynb #b7db9954
 class BundleError(Exception):
     "Something is wrong with a bundle's folder: the message has the file and the reason"
 
 bundle_version = 1
 
-# %% ../nbs/07_model.ipynb #c38873de
+# %% ../nbs/07_model.ipynb #f34eec1d
 def _replace(path, data):
     "Write `data` to `path` in one step: all of it or nothing"
     tmp = path.with_name(f'.{path.name}.{os.getpid()}.part')
@@ -94,7 +101,7 @@ def _replace(path, data):
         os.replace(tmp, path)
     finally: tmp.unlink(missing_ok=True)
 
-# %% ../nbs/07_model.ipynb #3f02b21d
+# %% ../nbs/07_model.ipynb #4432f086
 def _expert_bytes(i, expert):
     "The weights of expert `i` as the bytes of a safetensors file"
     if not isinstance(getattr(expert, 'config', None), dict): raise BundleError(f'Expert {i} ({type(expert).__name__}) has no `config` dict, without which nobody could build it again.')
@@ -123,7 +130,7 @@ def save(self:MEME,
     except OSError as e: raise BundleError(f'Cannot write the bundle to {folder}: {e.strerror or e}.') from e
     return folder
 
-# %% ../nbs/07_model.ipynb #85dbe29f
+# %% ../nbs/07_model.ipynb #3786a617
 def _read_config(folder):
     "The checked `config.json` of a bundle"
     f = folder/'config.json'
@@ -137,7 +144,7 @@ def _read_config(folder):
     if version>bundle_version: raise BundleError(f'{f} is of version {version}, newer than this meme-nb knows ({bundle_version}): update meme-nb.')
     return cfg
 
-# %% ../nbs/07_model.ipynb #1a8815df
+# %% ../nbs/07_model.ipynb #1abdd4e2
 def _load_expert(folder, row, device):
     "One expert, built from its config and filled with its checked weights"
     f = folder/Path(row['file']).name
@@ -152,7 +159,7 @@ def _load_expert(folder, row, device):
     except (SafetensorError, RuntimeError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as e: raise BundleError(f'{f} does not fit its config: {e}.') from e
     return expert.to(device)
 
-# %% ../nbs/07_model.ipynb #9d9a82be
+# %% ../nbs/07_model.ipynb #84fde1de
 def torch_device(
     name # Name of a device or a `torch.device`; `None` is CUDA where there is one, else the CPU
 ) -> torch.device:
@@ -162,7 +169,7 @@ def torch_device(
     except (RuntimeError, AssertionError, TypeError) as e: raise ValueError(f'The device {str(name)!r} cannot be used on this machine; leave it away for the best there is.') from e
     return torch.device(name)
 
-# %% ../nbs/07_model.ipynb #34e163cb
+# %% ../nbs/07_model.ipynb #fca94738
 @patch(cls_method=True)
 def load(cls:MEME,
     folder, # As `save` made it

@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['equal_boundaries', 'IntervalRouter', 'router_from_config', 'SoftIntervals']
 
-# %% ../nbs/05_router.ipynb #6b646b62
+# %% ../nbs/05_router.ipynb #25465eb2
 import torch
 from torch import Tensor
 from fastcore.basics import patch
 
-# %% ../nbs/05_router.ipynb #4fe1aa44
+# %% ../nbs/05_router.ipynb #d3eccf95
 def equal_boundaries(
     n:int, # Number of experts
     T:int=1000 # Number of time-steps
@@ -19,7 +19,7 @@ def equal_boundaries(
     if not 1<=n<=T: raise ValueError(f'{T} time-steps can be shared by 1 to {T} experts, not by {n}.')
     return [round(i*T/n) for i in range(1,n)]
 
-# %% ../nbs/05_router.ipynb #44b06fe8
+# %% ../nbs/05_router.ipynb #a2272b51
 class IntervalRouter:
     "Expert n owns the n-th of `n_experts` intervals `[lo, hi)` of the time axis, counted from the clean side"
     def __init__(self,
@@ -37,7 +37,7 @@ class IntervalRouter:
     config = property(lambda self: dict(kind='interval', n_experts=self.n_experts, T=self.T, boundaries=self.boundaries), doc='JSON-able; `router_from_config` takes it')
     def __repr__(self): return f'IntervalRouter({self.intervals})'
 
-# %% ../nbs/05_router.ipynb #8db1b32c
+# %% ../nbs/05_router.ipynb #dada746f
 @patch
 def pick(self:IntervalRouter,
     t # Time-steps: tensor (B,) or number, whole or fractional, in [0, T)
@@ -49,7 +49,7 @@ def pick(self:IntervalRouter,
     if t.device not in self._b: self._b[t.device] = torch.tensor(self.boundaries, device=t.device)
     return torch.bucketize(t, self._b[t.device], right=True)
 
-# %% ../nbs/05_router.ipynb #5363009c
+# %% ../nbs/05_router.ipynb #bbedb38d
 def router_from_config(
     config:dict # As a router's `.config` gives it
 ):
@@ -59,7 +59,7 @@ def router_from_config(
     try: return IntervalRouter(**kw)
     except TypeError as e: raise ValueError(f'The interval router does not take these arguments: {e}.') from e
 
-# %% ../nbs/05_router.ipynb #f558c0b1
+# %% ../nbs/05_router.ipynb #b395a1c8
 @patch
 def plot(self:IntervalRouter,
     schedule=None, # A `NoiseSchedule`: adds the same intervals on the axis of log-SNR
@@ -75,21 +75,22 @@ def plot(self:IntervalRouter,
         ax.set(yticks=[], xlabel=name, xlim=(f(0),f(self.T)))
     return axs
 
-# %% ../nbs/05_router.ipynb #19b3b36b
+# %% ../nbs/05_router.ipynb #619f26a0
 class SoftIntervals:
     "Soft interval assignment: expert n trains on its own interval with probability `p[n]`, else on all t (arXiv 2306.04990)"
     def __init__(self,
         router:IntervalRouter, # Whose intervals
-        p=(.8,.4,.2,.1) # For each expert, from the clean side; 1 is hard assignment, 0 none
+        p=(.8,.4,.2,.1), # For each expert, from the clean side; 1 is hard assignment, 0 none
+        draw=None # Law within an interval, with `.sample(n, lo, hi, generator)` and `.law(lo, hi)`, as a `TimeSampler`; `None` is uniform
     ):
         p = tuple(float(o) for o in p)
         if len(p)!=router.n_experts or not all(0<=o<=1 for o in p):
             raise ValueError(f'`p` needs one probability in [0, 1] for each of the {router.n_experts} experts, but is {p}.')
-        self.router,self.p = router,p
+        self.router,self.p,self.draw = router,p,draw
 
     def __repr__(self): return f'SoftIntervals({self.router}, p={self.p})'
 
-# %% ../nbs/05_router.ipynb #2a0394ee
+# %% ../nbs/05_router.ipynb #8aadd503
 @patch
 def sample(self:SoftIntervals,
     expert:int, # Whose training
@@ -99,6 +100,10 @@ def sample(self:SoftIntervals,
     "Draw time-steps for one expert"
     lo,hi = self.router.intervals[expert]
     own,u = torch.rand(2, batch, generator=generator, dtype=torch.float64)
+    if self.draw is not None:
+        own = own<self.p[expert]; t = own.long()
+        t[own],t[~own] = (self.draw.sample(int(o.sum()), *span, generator) for o,span in ((own,(lo,hi)),(~own,(0,self.router.T))))
+        return t
     return torch.where(own<self.p[expert], lo+u*(hi-lo), u*self.router.T).long()
 
 @patch
@@ -106,7 +111,16 @@ def law(self:SoftIntervals,
     expert:int # Whose training
 ) -> Tensor: # Probabilities (T,), sum 1
     "The exact probability of each t in `sample` (@eq-soft)"
-    lo,hi = self.router.intervals[expert]
-    law = torch.full((self.router.T,), (1-self.p[expert])/self.router.T, dtype=torch.float64)
-    law[lo:hi] += self.p[expert]/(hi-lo)
+    lo,hi = self.router.intervals[expert]; draw = self.draw.law if self.draw is not None else lambda lo,hi: torch.full((hi-lo,), 1/(hi-lo), dtype=torch.float64)
+    law = (1-self.p[expert])*draw(0, self.router.T)
+    law[lo:hi] += self.p[expert]*draw(lo, hi)
     return law
+
+@patch
+def weight(self:SoftIntervals,
+    expert:int, # Whose training
+    t:Tensor # Time-steps from `sample` (B,)
+) -> Tensor: # (B,) float32, on the device of `t`
+    "What a loss at `t` has to be multiplied by, so that its mean is as if `draw` were uniform"
+    want = SoftIntervals(self.router, self.p).law(expert)
+    return (want/self.law(expert))[t.cpu()].float().to(t.device)

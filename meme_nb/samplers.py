@@ -6,13 +6,14 @@
 __all__ = ['samplers', 'sample_generators', 'randn', 'LateBar', 'static_threshold', 'dynamic_threshold', 'walk', 'ddpm', 'ddim',
            'euler', 'heun', 'dpmpp_2m', 'get_sampler']
 
-# %% ../nbs/02_samplers.ipynb #ac53ec8e
+# %% ../nbs/02_samplers.ipynb #0ec1a41f
 import math, time, torch
 from torch import Tensor
+from fastcore.basics import patch
 from fastcore.meta import delegates
 from .schedulers import NoiseSchedule, _reverse, _reverse_variances
 
-# %% ../nbs/02_samplers.ipynb #89558930
+# %% ../nbs/02_samplers.ipynb #94ce52a3
 def sample_generators(
     seed:int, # Seed of the first sample; sample k has `seed + k`
     n:int # Number of samples
@@ -20,6 +21,7 @@ def sample_generators(
     "One `torch.Generator` for each sample"
     return [torch.Generator().manual_seed(seed+k) for k in range(n)]
 
+# %% ../nbs/02_samplers.ipynb #5ecb5087
 def randn(
     shape, # (B, ...)
     generator=None, # One generator, or a list of B of them
@@ -31,17 +33,18 @@ def randn(
     if len(generator)!=shape[0]: raise ValueError(f'{len(generator)} generators were given for a batch of {shape[0]}: pass one for each sample.')
     return torch.stack([torch.randn(shape[1:], generator=g, dtype=dtype, device=g.device) for g in generator]).to(device)
 
-# %% ../nbs/02_samplers.ipynb #e5218117
+# %% ../nbs/02_samplers.ipynb #cc96f231
 def _path(schedule, timesteps):
     "The time-steps as a list, and the levels (alpha, sigma) that each step leaves and reaches: float64, the clean image (1, 0) the last"
     ts = timesteps.tolist() if isinstance(timesteps, Tensor) else list(timesteps)
     if not ts or any(not a>b for a,b in zip(ts, ts[1:])):
         raise ValueError(f'Time-steps must fall strictly from the noise side to the clean side, but are {ts[:8]}{"..." if len(ts)>8 else ""}.')
     if ts[-1]<0: raise ValueError(f'Time-steps end at 0 or before, and the clean image comes after the last by itself; the last one is {ts[-1]}.')
-    a,s = schedule._at_or_clean(torch.tensor(ts+[-1]), torch.zeros(1, dtype=torch.float64))
-    return ts,(a[:-1],s[:-1]),(a[1:],s[1:])
+    x = torch.empty(1, dtype=torch.float64); whole = all(isinstance(o, int) for o in ts) and ts[0]<schedule.T
+    a,s = schedule._tables(x.device, x.dtype)[:,ts] if whole else schedule.at(torch.tensor(ts, dtype=x.dtype), x)         # the first is the same, faster
+    return ts,(a,s),(torch.cat([a[1:],x.new_ones(1)]),torch.cat([s[1:],x.new_zeros(1)]))
 
-# %% ../nbs/02_samplers.ipynb #6e740f30
+# %% ../nbs/02_samplers.ipynb #28783121
 class LateBar:
     "A progress bar that shows itself once the work has taken `delay` seconds"
     def __init__(self,
@@ -50,32 +53,35 @@ class LateBar:
         delay:float=1. # Seconds
     ): self.total,self.comment,self.delay,self.done,self.bar,self.start = total,comment,delay,0,None,time.monotonic()
 
-    def step(self):
-        "One step is done"
-        self.done += 1
-        if self.bar is None and time.monotonic()-self.start>self.delay:
-            from fastprogress.fastprogress import progress_bar
-            self.bar = progress_bar(range(self.total)); self.bar.comment = self.comment; self.bar.update(0)
-        if self.bar is not None: self.bar.update(self.done)
+# %% ../nbs/02_samplers.ipynb #9356af12
+@patch
+def step(self:LateBar):
+    "One step is done"
+    self.done += 1
+    if self.bar is None and time.monotonic()-self.start>self.delay:
+        from fastprogress.fastprogress import progress_bar
+        self.bar = progress_bar(range(self.total)); self.bar.comment = self.comment; self.bar.update(0)
+    if self.bar is not None: self.bar.update(self.done)
 
-# %% ../nbs/02_samplers.ipynb #3cb4bbda
+# %% ../nbs/02_samplers.ipynb #ad07f789
 def static_threshold(
     x0:Tensor # Guesses (B, C, H, W)
 ) -> Tensor:
     "Clip to [-1, 1]"
     return x0.clamp(-1, 1)
 
+# %% ../nbs/02_samplers.ipynb #73765549
 def dynamic_threshold(
     p:float=.995 # Share of an image's values that stay unclipped
 ):
     "A function that scales each image into [-1, 1] by its own `p`-quantile of |x0|, and clips the rest (arXiv 2205.11487)"
     if not 0<p<=1: raise ValueError(f'`p` is a share of the pixels, above 0 and up to 1, but is {p}.')
     def f(x0):
-        top = x0.flatten(1).float().abs().quantile(p, dim=1).clamp(min=1).to(x0.dtype).reshape(-1, *[1]*(x0.ndim-1))
-        return (x0/top).clamp(-1, 1)
+        size = x0.flatten(1).abs(); top = size.kthvalue(math.ceil(p*size.shape[1]), dim=1).values.clamp(min=1)     # torch's own quantile takes small tensors only
+        return (x0/top.reshape(-1, *[1]*(x0.ndim-1))).clamp(-1, 1)
     return f
 
-# %% ../nbs/02_samplers.ipynb #7e849e7d
+# %% ../nbs/02_samplers.ipynb #68dd94c3
 def walk(
     step, # `step(i, t, x, x0, guess, noise) -> x`: one step of a sampler; `guess(x, t)` asks again, `noise()` draws noise like x
     denoise, # `denoise(x, t) -> x0`: guess of the clean images (B, C, H, W) from noisy ones at number `t`
@@ -100,20 +106,25 @@ def walk(
         if bar: bar.step()
     return x.to(dtype)
 
-# %% ../nbs/02_samplers.ipynb #8386590a
+# %% ../nbs/02_samplers.ipynb #196220da
+def _factors(o, x):
+    "Factors of `x` as tensors without axes: torch multiplies by them at half the cost of a Python number"
+    return o.to(torch.float64 if x.dtype==torch.float64 else torch.float32).unbind()
+
 def _affine(denoise, x, ts, keep, clean, fresh, **kw):
     "Samplers whose step is three numbers: `keep` of x, `clean` of the guess, `fresh` noise"
-    keep,clean,fresh = (o.tolist() for o in (keep,clean,fresh))
+    keep,clean,fresh = _factors(keep, x),clean.tolist(),fresh.tolist()
     def step(i, t, x, x0, guess, noise):
         y = (x*keep[i]).add_(x0, alpha=clean[i])
         return y.add_(noise(), alpha=fresh[i]) if fresh[i] else y
     return walk(step, denoise, x, ts, **kw)
 
-def _interpolate(v, small, large):
-    "Variance between `small` and `large`, at `v` from -1 to 1 on the log scale (arXiv 2102.09672, equation 15)"
-    return torch.lerp(small.log(), large.log(), (v+1)/2).exp()
+# %% ../nbs/02_samplers.ipynb #629d7f7d
+def _log_variance(v, small, large):
+    "Logarithm of the variance between `small` and `large`, at `v` from -1 to 1 on the log scale (arXiv 2102.09672, equation 15)"
+    return torch.lerp(small.log().to(v), large.log().to(v), (v+1)/2)
 
-# %% ../nbs/02_samplers.ipynb #eb2aa4bd
+# %% ../nbs/02_samplers.ipynb #45286d45
 @delegates(walk)
 def ddpm(
     denoise, # `denoise(x, t) -> x0`: guess of the clean images (B, C, H, W) from noisy ones at number `t`
@@ -133,16 +144,16 @@ def ddpm(
     def both(x, t): x0,last['v'] = denoise.with_variance(x, t); return x0
     def step(i, t, x, x0, guess, noise):
         x = x*keep[i] + clean[i]*x0
-        return x + _interpolate(last['v'].to(x.dtype), small[i].to(x), large[i].to(x)).sqrt()*noise() if small[i]>0 else x
+        return x + (_log_variance(last['v'].to(x.dtype), small[i], large[i])/2).exp()*noise() if small[i]>0 else x
     return walk(step, both, x, ts, **kwargs)
 
-# %% ../nbs/02_samplers.ipynb #c0fc8335
+# %% ../nbs/02_samplers.ipynb #80a7f5af
 def _ddim(a, s, ap, sp, eta=0.):
     "keep, clean, fresh of steps from levels (a, s) to (ap, sp) (@eq-ddim)"
-    fresh = eta*_reverse(a, s, ap, sp)[2].sqrt(); keep = (sp**2-fresh**2).sqrt()/s
+    fresh = eta*_reverse(a, s, ap, sp)[2].sqrt() if eta else torch.zeros_like(s); keep = (sp**2-fresh**2).sqrt()/s if eta else sp/s
     return keep,ap-keep*a,fresh
 
-# %% ../nbs/02_samplers.ipynb #9abf70f5
+# %% ../nbs/02_samplers.ipynb #5e0e74c8
 @delegates(walk)
 def ddim(
     denoise, # `denoise(x, t) -> x0`: guess of the clean images (B, C, H, W) from noisy ones at number `t`
@@ -157,76 +168,77 @@ def ddim(
     if not 0<=eta<=1: raise ValueError(f'`eta` is the share of fresh noise, from 0 (DDIM) to 1 (DDPM), but is {eta}.')
     return _affine(denoise, x, ts, *_ddim(*now, *then, eta), **kwargs)
 
-# %% ../nbs/02_samplers.ipynb #ac2fd3ba
+# %% ../nbs/02_samplers.ipynb #320aa444
 def _heun(a, s, ap, sp, flow):
-    "The weight b of steps from levels (a, s) to (ap, sp), 0 to the clean image (@eq-heun)"
+    "The weight b of steps from levels (a, s) to (ap, sp), 0 in the last, to the clean image (@eq-heun)"
+    a,s,ap,sp = a[:-1],s[:-1],ap[:-1],sp[:-1]
     b = (ap+sp)/2*(s/(a+s)*(ap+sp)/sp-1) if flow else ap/2*(s*ap/(a*sp)-1)
-    return torch.where(sp>0, b, 0.)
+    return b.tolist()+[0.]
 
-# %% ../nbs/02_samplers.ipynb #196e178d
+# %% ../nbs/02_samplers.ipynb #795927b7
 def _churn(schedule, ts, a, s, churn, s_min, s_max, s_noise):
     "Time-steps and levels raised by churn; and for each step what to keep of x and how much noise to add"
     if not churn>=0: raise ValueError(f'`churn` is an amount of noise ≥ 0, but is {churn}.')
     bar = s/a; gamma = torch.where((bar>=s_min)&(bar<=s_max), min(churn/len(ts), 2**.5-1), 0.)
     up = torch.minimum(bar*(1+gamma), schedule._sigma[-1]/schedule._alpha[-1]); moved = (up>bar)&up.isfinite()
-    t = torch.where(moved, schedule.time_at(-2*up.log()), torch.tensor(ts).double()); new = schedule.at(t, bar)
+    t = torch.where(moved, schedule.time_at(-2*up.log()), torch.tensor(ts, dtype=torch.float64)); new = schedule.at(t, bar)
     a1,s1 = (torch.where(moved, *o) for o in zip(new, (a,s)))
     noise = torch.where(moved, s_noise*a1*(up**2-bar**2).sqrt(), 0.)
     return [x if m else old for x,old,m in zip(t.tolist(), ts, moved)],a1,s1,torch.where(moved, a1/a, 1.).tolist(),noise.tolist()
 
-# %% ../nbs/02_samplers.ipynb #fa362495
-def _edm(denoise, x, schedule, timesteps, second, churn, s_min, s_max, s_noise, **kw):
+# %% ../nbs/02_samplers.ipynb #1f7786e2
+@delegates(walk)
+def _edm(denoise, x, schedule, timesteps, second, *,
+    churn:float=0., # Noise to add over the whole path, S_churn of arXiv 2206.00364
+    s_min:float=0., # ... at levels sigma/alpha from here
+    s_max:float=math.inf, # ... up to here
+    s_noise:float=1., # Standard deviation of that noise
+    **kwargs
+):
     "arXiv 2206.00364, algorithm 2, for any schedule"
     ts,now,then = _path(schedule, timesteps)
-    up,a,s,scale,extra = _churn(schedule, ts, *now, churn, s_min, s_max, s_noise)
-    keep,clean,_ = (o.tolist() for o in _ddim(a, s, *then))
-    b = _heun(a, s, *then, schedule._alpha[-1]==0).tolist() if second else [0.]*len(ts)
+    up,a,s,scale,extra = _churn(schedule, ts, *now, churn, s_min, s_max, s_noise) if churn else (ts,*now,None,[0.]*len(ts))
+    keep,clean,_ = _ddim(a, s, *then); keep,clean = _factors(keep, x),clean.tolist()
+    b = _heun(a, s, *then, schedule._alpha[-1]==0) if second else [0.]*len(ts)
     def raised(i, x, noise): return (x*scale[i]).add_(noise(), alpha=extra[i]) if i<len(ts) and extra[i] else x
     def step(i, t, x, x0, guess, noise):
         y = (x*keep[i]).add_(x0, alpha=clean[i])
-        return raised(i+1, y.add_(guess(y, ts[i+1])-x0, alpha=b[i]) if b[i] else y, noise)
-    x = raised(0, x, lambda: randn(x.shape, kw.get('generator'), x.device, x.dtype))
-    return walk(step, denoise, x, up, **kw)
+        if b[i]: y = torch.add(y, guess(y, ts[i+1]), alpha=b[i]).sub_(x0, alpha=b[i])         # not in place: the network has seen y
+        return raised(i+1, y, noise)
+    x = raised(0, x, lambda: randn(x.shape, kwargs.get('generator'), x.device, x.dtype))
+    return walk(step, denoise, x, up, **kwargs)
 
-# %% ../nbs/02_samplers.ipynb #27687949
-@delegates(walk)
+# %% ../nbs/02_samplers.ipynb #88445af3
+@delegates(_edm)
 def euler(
     denoise, # `denoise(x, t) -> x0`: guess of the clean images (B, C, H, W) from noisy ones at number `t`
     x:Tensor, # Noise (B, C, H, W), at the level of the first time-step
     schedule:NoiseSchedule, # The schedule that `denoise` was trained with
     timesteps, # Strictly decreasing time-steps
-    *, churn:float=0., # Noise to add over the whole path, S_churn of arXiv 2206.00364
-    s_min:float=0., # ... at levels sigma/alpha from here
-    s_max:float=math.inf, # ... up to here
-    s_noise:float=1., # Standard deviation of that noise
-    **kwargs
+    **kwargs # As for `walk`; and `churn`: noise to add over the whole path, at levels sigma/alpha from `s_min` to `s_max`, of standard deviation `s_noise`
 ) -> Tensor: # Clean images (B, C, H, W)
     "Euler's method on sigma/alpha, or on the flow (arXiv 2206.00364, algorithm 2 without its second order)"
-    return _edm(denoise, x, schedule, timesteps, False, churn, s_min, s_max, s_noise, **kwargs)
+    return _edm(denoise, x, schedule, timesteps, False, **kwargs)
 
-# %% ../nbs/02_samplers.ipynb #7807f8fa
-@delegates(walk)
+# %% ../nbs/02_samplers.ipynb #fd22780f
+@delegates(_edm)
 def heun(
     denoise, # `denoise(x, t) -> x0`: guess of the clean images (B, C, H, W) from noisy ones at number `t`
     x:Tensor, # Noise (B, C, H, W), at the level of the first time-step
     schedule:NoiseSchedule, # The schedule that `denoise` was trained with
     timesteps, # Strictly decreasing time-steps
-    *, churn:float=0., # Noise to add over the whole path, S_churn of arXiv 2206.00364
-    s_min:float=0., # ... at levels sigma/alpha from here
-    s_max:float=math.inf, # ... up to here
-    s_noise:float=1., # Standard deviation of that noise
-    **kwargs
+    **kwargs # As for `walk`; and `churn`: noise to add over the whole path, at levels sigma/alpha from `s_min` to `s_max`, of standard deviation `s_noise`
 ) -> Tensor: # Clean images (B, C, H, W)
     "Heun's method, second order at two network calls a step (arXiv 2206.00364, algorithm 2)"
-    return _edm(denoise, x, schedule, timesteps, True, churn, s_min, s_max, s_noise, **kwargs)
+    return _edm(denoise, x, schedule, timesteps, True, **kwargs)
 
-# %% ../nbs/02_samplers.ipynb #010e01b3
+# %% ../nbs/02_samplers.ipynb #f16f6158
 def _2m(a, s, ap, sp, fresh_start):
     "The weight w of the last guess in each step (@eq-2m); 0 where there is none to use"
     h = (ap*s/(sp*a)).log(); w = torch.zeros_like(h); w[1:] = h[1:]/(2*h[:-1])
     return torch.where((sp>0) & ~torch.tensor(fresh_start), w, 0.)
 
-# %% ../nbs/02_samplers.ipynb #f2916db4
+# %% ../nbs/02_samplers.ipynb #8e52fbb9
 @delegates(walk)
 def dpmpp_2m(
     denoise, # `denoise(x, t) -> x0`: guess of the clean images (B, C, H, W) from noisy ones at number `t`
@@ -239,7 +251,8 @@ def dpmpp_2m(
     "DPM-Solver++ (2M), second order at one network call a step (arXiv 2211.01095, algorithm 2)"
     ts,now,then = _path(schedule, timesteps); owner = getattr(denoise, 'owner', None)
     who = [owner(t) if owner and not across else None for t in ts]
-    w = _2m(*now, *then, [p!=q for p,q in zip(who[:1]+who, who)]).tolist(); keep,clean,_ = (o.tolist() for o in _ddim(*now, *then)); last = [None]
+    w = _2m(*now, *then, [p!=q for p,q in zip(who[:1]+who, who)]).tolist()
+    keep,clean,_ = _ddim(*now, *then); keep,clean,last = _factors(keep, x),clean.tolist(),[None]
     def step(i, t, x, x0, guess, noise):
         y = (x*keep[i]).add_(x0, alpha=clean[i]*(1+w[i]))
         if w[i]: y.add_(last[0], alpha=-clean[i]*w[i])
@@ -247,7 +260,7 @@ def dpmpp_2m(
         return y
     return walk(step, denoise, x, ts, **kwargs)
 
-# %% ../nbs/02_samplers.ipynb #b2befc46
+# %% ../nbs/02_samplers.ipynb #0619fcd7
 samplers = dict(ddpm=ddpm, ddim=ddim, euler=euler, heun=heun, dpmpp_2m=dpmpp_2m)
 
 def get_sampler(

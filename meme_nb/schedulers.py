@@ -6,12 +6,12 @@
 __all__ = ['kinds', 'NoiseSchedule', 'linear_schedule', 'scaled_linear_schedule', 'sigmoid_schedule', 'cosine_schedule',
            'flow_schedule', 'zero_terminal_snr']
 
-# %% ../nbs/01_schedulers.ipynb #d5b76790
+# %% ../nbs/01_schedulers.ipynb #26566525
 import copy, math, torch
 from torch import Tensor
 from fastcore.basics import patch
 
-# %% ../nbs/01_schedulers.ipynb #0dbc36a9
+# %% ../nbs/01_schedulers.ipynb #415b54fe
 def _check_tables(alpha, sigma):
     "A `ValueError` with the reason, unless the two float64 tables make a schedule"
     if alpha.ndim!=1 or alpha.shape!=sigma.shape or len(alpha)<1:
@@ -21,7 +21,7 @@ def _check_tables(alpha, sigma):
     if not ((alpha/sigma).diff()<0).all():
         raise ValueError('The signal-to-noise ratio alpha²/sigma² must fall strictly with t: t = 0 is the clean side.')
 
-# %% ../nbs/01_schedulers.ipynb #28f07fd9
+# %% ../nbs/01_schedulers.ipynb #7c133557
 class NoiseSchedule:
     "The tables of `x_t = alpha[t]·x0 + sigma[t]·noise` for `t` in 0 (clean side) … `T-1` (noise side); immutable"
     def __init__(self,
@@ -42,7 +42,7 @@ class NoiseSchedule:
     config = property(lambda self: copy.deepcopy(self._config), doc='JSON-able dict that `NoiseSchedule.from_config` takes')
     def __repr__(self): return f"NoiseSchedule({', '.join(f'{k}={v}' for k,v in {**self._config, 'T':self.T}.items() if not isinstance(v, list))})"
 
-# %% ../nbs/01_schedulers.ipynb #470afde4
+# %% ../nbs/01_schedulers.ipynb #2145ce96
 def _from_betas(betas, **config):
     "The variance preserving schedule of the step variances `betas` (float64, length T)"
     abar = (1-betas).cumprod(0)
@@ -55,7 +55,7 @@ def _check_T(T):
 def _check_betas(beta_start, beta_end):
     if not 0<beta_start<=beta_end<1: raise ValueError(f'Need 0 < beta_start ≤ beta_end < 1, but they are {beta_start} and {beta_end}.')
 
-# %% ../nbs/01_schedulers.ipynb #a0605171
+# %% ../nbs/01_schedulers.ipynb #1e95dbb7
 def linear_schedule(
     T:int=1000, # Number of time-steps
     beta_start:float=1e-4, # Variance of the first step
@@ -65,7 +65,7 @@ def linear_schedule(
     _check_T(T); _check_betas(beta_start, beta_end)
     return _from_betas(torch.linspace(beta_start, beta_end, T, dtype=torch.float64), kind='linear', T=T, beta_start=beta_start, beta_end=beta_end)
 
-# %% ../nbs/01_schedulers.ipynb #b604e388
+# %% ../nbs/01_schedulers.ipynb #049e6ac6
 def scaled_linear_schedule(
     T:int=1000, # Number of time-steps
     beta_start:float=0.00085, # Variance of the first step
@@ -75,7 +75,7 @@ def scaled_linear_schedule(
     _check_T(T); _check_betas(beta_start, beta_end)
     return _from_betas(torch.linspace(beta_start**.5, beta_end**.5, T, dtype=torch.float64)**2, kind='scaled_linear', T=T, beta_start=beta_start, beta_end=beta_end)
 
-# %% ../nbs/01_schedulers.ipynb #8b1a836d
+# %% ../nbs/01_schedulers.ipynb #ff354a8a
 def sigmoid_schedule(
     T:int=1000, # Number of time-steps
     beta_start:float=1e-4, # Variance that the first steps tend to
@@ -86,7 +86,7 @@ def sigmoid_schedule(
     betas = beta_start + (beta_end-beta_start)*torch.linspace(-6, 6, T, dtype=torch.float64).sigmoid()
     return _from_betas(betas, kind='sigmoid', T=T, beta_start=beta_start, beta_end=beta_end)
 
-# %% ../nbs/01_schedulers.ipynb #c8955590
+# %% ../nbs/01_schedulers.ipynb #da9659a7
 def cosine_schedule(
     T:int=1000, # Number of time-steps
     s:float=0.008 # Offset that keeps the first steps from being too small
@@ -97,7 +97,7 @@ def cosine_schedule(
     f = ((torch.arange(T+1, dtype=torch.float64)/T+s)/(1+s)*math.pi/2).cos()**2
     return _from_betas((1-f[1:]/f[:-1]).clamp(max=.999), kind='cosine', T=T, s=s)
 
-# %% ../nbs/01_schedulers.ipynb #1240265f
+# %% ../nbs/01_schedulers.ipynb #b737ae44
 def flow_schedule(
     T:int=1000, # Number of time-steps
     shift:float=1.0 # > 1 moves time-steps to the noise side (3 for images of 1024 x 1024 in arXiv 2403.03206)
@@ -108,7 +108,7 @@ def flow_schedule(
     u = torch.arange(1, T+1, dtype=torch.float64)/T; sigma = shift*u/(1+(shift-1)*u)
     return NoiseSchedule((1-u)/(1+(shift-1)*u), sigma, dict(kind='flow', T=T, shift=shift))         # 1 - sigma, without losing its digits
 
-# %% ../nbs/01_schedulers.ipynb #a5c17061
+# %% ../nbs/01_schedulers.ipynb #08d973a1
 def zero_terminal_snr(
     schedule:NoiseSchedule # A variance preserving schedule
 ) -> NoiseSchedule:
@@ -119,7 +119,7 @@ def zero_terminal_snr(
     a = (a-a[-1])*(a[0]/(a[0]-a[-1]))
     return NoiseSchedule(a, (1-a**2).sqrt(), dict(kind='zero_terminal_snr', schedule=schedule.config))
 
-# %% ../nbs/01_schedulers.ipynb #f69e115e
+# %% ../nbs/01_schedulers.ipynb #84fff9d7
 @patch
 def plot(self:NoiseSchedule,
     axs=None, # Two matplotlib axes: levels, log-SNR; `None` makes them
@@ -129,12 +129,12 @@ def plot(self:NoiseSchedule,
     import matplotlib.pyplot as plt
     if axs is None: axs = plt.subplots(1, 2, figsize=(8,2.6), layout='constrained')[1]
     label = label or self._config['kind']
-    line, = axs[0].plot(self.alpha, label=f'{label}: alpha'); axs[0].plot(self.sigma, '--', color=line.get_color(), label='sigma')
+    line, = axs[0].plot(self.alpha, label=label); axs[0].plot(self.sigma, '--', color=line.get_color())
     axs[1].plot(self.logsnr, label=label)
-    for ax,title in zip(axs, ('levels','log-SNR')): ax.set(xlabel='t', title=title); ax.legend(fontsize=7)
+    for ax,title in zip(axs, ('alpha, and sigma dashed','log-SNR')): ax.set(xlabel='t', title=title); ax.legend(fontsize=7)
     return axs
 
-# %% ../nbs/01_schedulers.ipynb #dca21320
+# %% ../nbs/01_schedulers.ipynb #58301404
 _kinds = dict(linear=linear_schedule, scaled_linear=scaled_linear_schedule, sigmoid=sigmoid_schedule, cosine=cosine_schedule, flow=flow_schedule,
     zero_terminal_snr=lambda schedule: zero_terminal_snr(NoiseSchedule.from_config(schedule)), table=lambda alpha, sigma: NoiseSchedule(alpha, sigma))
 
@@ -148,13 +148,13 @@ def from_config(cls:NoiseSchedule,
     try: return _kinds[kind](**kw)
     except (TypeError, RecursionError) as e: raise ValueError(f'The {kind} schedule does not take these arguments: {e}.') from e
 
-# %% ../nbs/01_schedulers.ipynb #5c139091
+# %% ../nbs/01_schedulers.ipynb #f2cb7668
 def _check_t(t, T):
     "Refuse any `t` outside [0, T-1] (on an accelerator left to the index check there: a look would wait for the device)"
     lo,hi = (t.min(),t.max()) if isinstance(t, Tensor) and t.numel() and t.device.type=='cpu' else (0,0) if isinstance(t, Tensor) else (t,t)
     if lo<0 or hi>T-1: raise ValueError(f'Time-steps run from 0 (clean side) to {T-1} (noise side), but `t` has {float(lo):g} to {float(hi):g}.')
 
-# %% ../nbs/01_schedulers.ipynb #2827e2e7
+# %% ../nbs/01_schedulers.ipynb #8551fa37
 def _polar(tab, t):
     "`tab` (2, T) at fractional `t`: angle and length of (alpha, sigma) linear between neighbours"
     lo = t.floor().long(); hi = (lo+1).clamp(max=tab.shape[1]-1); w = (t-lo).to(tab.dtype)
@@ -162,7 +162,7 @@ def _polar(tab, t):
     angle,size = torch.atan2(s0,a0).lerp(torch.atan2(s1,a1), w),torch.hypot(a0,s0).lerp(torch.hypot(a1,s1), w)
     return size*angle.cos(),size*angle.sin()
 
-# %% ../nbs/01_schedulers.ipynb #2071b1ba
+# %% ../nbs/01_schedulers.ipynb #4f9bd6fd
 @patch
 def _tables(self:NoiseSchedule, device, dtype):
     "alpha and sigma stacked, (2, T), on `device`; kept, so that a training step copies nothing"
@@ -179,12 +179,12 @@ def at(self:NoiseSchedule,
     _check_t(t, self.T)
     tab = self._tables(x.device, torch.float64 if x.dtype==torch.float64 else torch.float32)
     if isinstance(t, int): return tab[0,t].clone(),tab[1,t].clone()       # nothing is copied to the device
-    t = torch.as_tensor(t, device=x.device)
+    t = torch.as_tensor(t, dtype=torch.float64 if isinstance(t, float) else None, device=x.device)
     a,s = _polar(tab, t) if t.is_floating_point() else tab[:,t].clone()
     shape = (-1,)+(1,)*(x.ndim-1) if t.ndim else ()
     return a.reshape(shape),s.reshape(shape)
 
-# %% ../nbs/01_schedulers.ipynb #95226e44
+# %% ../nbs/01_schedulers.ipynb #3e88cc3e
 @patch
 def add_noise(self:NoiseSchedule,
     x0:Tensor, # Clean images (B, C, H, W), in [-1, 1]
@@ -195,7 +195,7 @@ def add_noise(self:NoiseSchedule,
     a,s = self.at(t, x0)
     return (a*x0.to(a.dtype) + s*noise.to(a.dtype)).to(x0.dtype)
 
-# %% ../nbs/01_schedulers.ipynb #3a5cdf9f
+# %% ../nbs/01_schedulers.ipynb #8bc713ed
 _mix = dict(eps=lambda a,s: (0.,1.), x0=lambda a,s: (1.,0.), v=lambda a,s: (-s,a), flow=lambda a,s: (-1.,1.))
 kinds = tuple(_mix)
 
@@ -203,14 +203,14 @@ def _pq(kind, a, s):
     if kind not in _mix: raise ValueError(f'A network predicts one of {", ".join(_mix)}, but kind is {kind!r}.')
     return _mix[kind](a,s)
 
-# %% ../nbs/01_schedulers.ipynb #eadd0ad2
+# %% ../nbs/01_schedulers.ipynb #efb1f2bf
 @patch
 def _check_signal(self:NoiseSchedule, t, kind):
     "Refuse to read an image off its noise where there is no image in it, which can be at T-1 only"
     if kind=='eps' and self._alpha[-1]==0 and torch.as_tensor(t==self.T-1).any():
         raise ValueError(f"At t = {self.T-1} this schedule is pure noise (alpha = 0): an 'eps' prediction says nothing about the image there. Predict 'v', 'flow' or 'x0', or stop before.")
 
-# %% ../nbs/01_schedulers.ipynb #a1f29752
+# %% ../nbs/01_schedulers.ipynb #199327e7
 @patch
 def target(self:NoiseSchedule,
     x0:Tensor, # Clean images (B, C, H, W)
@@ -222,7 +222,7 @@ def target(self:NoiseSchedule,
     a,s = self.at(t, x0); p,q = _pq(kind, a, s)
     return (p*x0.to(a.dtype) + q*noise.to(a.dtype)).to(x0.dtype)
 
-# %% ../nbs/01_schedulers.ipynb #b8eac485
+# %% ../nbs/01_schedulers.ipynb #371e3c32
 @patch
 def to_x0(self:NoiseSchedule,
     pred:Tensor, # The network's output, like `x_t`
@@ -234,7 +234,7 @@ def to_x0(self:NoiseSchedule,
     a,s = self.at(t, x_t); p,q = _pq(kind, a, s); self._check_signal(t, kind)
     return ((q*x_t.to(a.dtype) - s*pred.to(a.dtype))/(a*q - s*p)).to(x_t.dtype)
 
-# %% ../nbs/01_schedulers.ipynb #f0788de7
+# %% ../nbs/01_schedulers.ipynb #2d07d2a2
 @patch
 def to_eps(self:NoiseSchedule,
     pred:Tensor, # The network's output, like `x_t`
@@ -247,7 +247,7 @@ def to_eps(self:NoiseSchedule,
     a,s = self.at(t, x_t); p,q = _pq(kind, a, s)
     return ((a*pred.to(a.dtype) - p*x_t.to(a.dtype))/(a*q - s*p)).to(x_t.dtype)
 
-# %% ../nbs/01_schedulers.ipynb #afd5cc19
+# %% ../nbs/01_schedulers.ipynb #4ecf1fc8
 @patch
 def time_at(self:NoiseSchedule,
     logsnr # log(alpha²/sigma²): number or tensor; levels beyond the table's ends give its ends
@@ -258,7 +258,7 @@ def time_at(self:NoiseSchedule,
     lo = (i-1).clamp(min=0); w = (angle-table[lo])/(table[i]-table[lo]).clamp(min=torch.finfo(torch.float64).tiny)
     return (lo+w).clamp(0, self.T-1)
 
-# %% ../nbs/01_schedulers.ipynb #497c28cd
+# %% ../nbs/01_schedulers.ipynb #8ad87543
 @patch
 def _at_or_clean(self:NoiseSchedule, t, x):
     "As `at`, where t = -1 stands for the clean image: alpha 1, sigma 0"
@@ -267,13 +267,13 @@ def _at_or_clean(self:NoiseSchedule, t, x):
     a,s = self.at(t.clamp(min=0), x); clean = clean.reshape(a.shape)
     return torch.where(clean, 1., a),torch.where(clean, 0., s)
 
-# %% ../nbs/01_schedulers.ipynb #1fad92b5
+# %% ../nbs/01_schedulers.ipynb #5a7ea649
 def _reverse(a, s, ap, sp):
     "From levels (a, s) back to (ap, sp): what the posterior's mean has of `x_t` and of `x0`, and its variance (@eq-posterior)"
     ats = a/ap; var = s**2-(ats*sp)**2
     return ats*sp**2/s**2,ap*var/s**2,var*sp**2/s**2
 
-# %% ../nbs/01_schedulers.ipynb #3a5639ec
+# %% ../nbs/01_schedulers.ipynb #f32d6ce4
 @patch
 def posterior(self:NoiseSchedule,
     x0:Tensor, # Clean images (B, C, H, W)
@@ -288,13 +288,13 @@ def posterior(self:NoiseSchedule,
     of_xt,of_x0,var = _reverse(a, s, ap, sp)
     return (of_xt*x + of_x0*x0).to(x_t.dtype),var.to(x_t.dtype)
 
-# %% ../nbs/01_schedulers.ipynb #ee467f51
+# %% ../nbs/01_schedulers.ipynb #d9f65536
 def _reverse_variances(a, s, ap, sp):
     "The two ends between which the variance of a step from levels (a, s) back to (ap, sp) lies"
     _,of_x0,small = _reverse(a, s, ap, sp)
     return small,small+of_x0**2*s**2/(a**2+s**2)
 
-# %% ../nbs/01_schedulers.ipynb #6eaf4b95
+# %% ../nbs/01_schedulers.ipynb #5deb3e56
 @patch
 def reverse_variances(self:NoiseSchedule,
     t, # Time-step: number or tensor (B,)
@@ -306,7 +306,7 @@ def reverse_variances(self:NoiseSchedule,
     small,_ = _reverse_variances(*self.at(inner, x), *self.at(inner-1, x))
     return small,_reverse_variances(*self.at(t, x), *self._at_or_clean(t-1, x))[1]
 
-# %% ../nbs/01_schedulers.ipynb #b4127e4d
+# %% ../nbs/01_schedulers.ipynb #2f6393a6
 def _logsnr_steps(logsnr, n):
     "`n` distinct time-steps, decreasing from T-1 to 0, as even in log-SNR as whole steps can be"
     T = len(logsnr)
@@ -318,7 +318,7 @@ def _logsnr_steps(logsnr, n):
     t = (t+k).cummin(0).values-k
     return torch.maximum(t, n-1-k)
 
-# %% ../nbs/01_schedulers.ipynb #fa434721
+# %% ../nbs/01_schedulers.ipynb #f45f42d9
 @patch
 def timesteps(self:NoiseSchedule,
     n:int, # How many, 1 … T

@@ -1,0 +1,23 @@
+"Schedules and samplers against those of diffusers: the figures of `tools/compare_diffusers.py`, asserted"
+import importlib.util
+import pytest
+from project import ROOT
+
+spec = importlib.util.spec_from_file_location('compare_diffusers', ROOT/'tools'/'compare_diffusers.py')
+compare = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(compare)
+
+
+@pytest.mark.parametrize('name,gap', compare.tables().items())
+def test_table(name, gap): assert gap<=1e-6, f'{name} differs by {gap:.1e}'
+
+
+@pytest.mark.parametrize('name,gap', [pytest.param(*c, id=c[0]) for c in compare.cases()])
+def test_trajectory(name, gap): assert gap()<=1e-5, f'{name} differs by {gap():.1e}'
+
+
+def test_a_step_costs_a_fifth():
+    "Three tries, for the sake of busy machines: a burst of noise may hit one side of a pair"
+    tries = [compare.overhead()]
+    while max(o['ratio'] for o in tries[-1].values())>.2 and len(tries)<3: tries.append(compare.overhead())
+    assert max(o['ratio'] for o in tries[-1].values())<=.2, tries
