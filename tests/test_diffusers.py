@@ -17,7 +17,7 @@ def test_trajectory(name, gap): assert gap()<=1e-5, f'{name} differs by {gap():.
 
 
 def test_a_step_costs_a_fifth():
-    "Three tries, for the sake of busy machines: a burst of noise may hit one side of a pair"
+    "Five tries, for the sake of busy machines: a burst of noise may hit one side of a pair"
     tries = [compare.overhead()]
-    while max(o['ratio'] for o in tries[-1].values())>.2 and len(tries)<3: tries.append(compare.overhead())
+    while max(o['ratio'] for o in tries[-1].values())>.2 and len(tries)<5: tries.append(compare.overhead())
     assert max(o['ratio'] for o in tries[-1].values())<=.2, tries
