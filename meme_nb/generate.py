@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['generate', 'trajectory', 'plot_trajectory']
 
-# %% ../nbs/10_generate.ipynb #bc08903e
+# %% ../nbs/10_generate.ipynb #20cf695f
 import numpy as np, torch
 from pathlib import Path
 from .data import image_grid, to_uint8
@@ -13,7 +13,7 @@ from .model import MEME
 from .losses import evaluating
 from .samplers import LateBar, get_sampler, randn, sample_generators, samplers, static_threshold
 
-# %% ../nbs/10_generate.ipynb #c615dc5e
+# %% ../nbs/10_generate.ipynb #49d6426a
 def _labels(model, cond, seeds):
     "A LongTensor with one label an image, or `None` for an unconditional model"
     n_classes = model.n_classes
@@ -27,7 +27,7 @@ def _labels(model, cond, seeds):
     if cond.min()<0 or cond.max()>=n_classes: raise ValueError(f'Labels run from 0 to {n_classes-1}, but {cond.min()} to {cond.max()} were given.')
     return cond
 
-# %% ../nbs/10_generate.ipynb #56fbec28
+# %% ../nbs/10_generate.ipynb #6806cc45
 @torch.no_grad()
 def generate(
     model, # A `MEME`, or the folder of one
@@ -46,7 +46,7 @@ def generate(
     if not isinstance(n, int) or n<1 or bs<1: raise ValueError(f'`n` and `bs` are whole numbers ≥ 1, but are {n!r} and {bs!r}.')
     if model.size is None: raise ValueError('This model does not know the size of its images: set `model.size = (C, H, W)`.')
     f,seeds = get_sampler(sampler),range(seed, seed+n); ts = model.schedule.timesteps(steps) if isinstance(steps, int) else steps
-    cond,dev,out = _labels(model, cond, seeds),next(model.parameters()).device,[]
+    cond,dev,out = _labels(model, cond, seeds),model.device,[]
     bar = LateBar(-(-n//bs)*len(ts), f'sampling {n} images'); quiet = dict(progress=False) if f in samplers.values() else {}
     def at_step(o):
         if callback: callback(o)
@@ -61,7 +61,7 @@ def generate(
             out.append(to_uint8(x))
     return np.concatenate(out)
 
-# %% ../nbs/10_generate.ipynb #c223505a
+# %% ../nbs/10_generate.ipynb #6572d31a
 def trajectory(
     model:MEME, # With `size`
     steps:int=20, # Number of steps
@@ -75,7 +75,7 @@ def trajectory(
     end = generate(model, 1, sampler, steps, seed, cond, callback=keep)
     return rows + [dict(t=-1, x=torch.from_numpy(end[0]).permute(2,0,1)/127.5-1)]
 
-# %% ../nbs/10_generate.ipynb #57f1fbae
+# %% ../nbs/10_generate.ipynb #9a7a4d2d
 def plot_trajectory(
     rows:list, # From `trajectory`
     most:int=11 # Pictures in a row; steps are left out evenly

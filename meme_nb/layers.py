@@ -4,13 +4,13 @@
 
 # %% auto #0
 __all__ = ['timestep_embedding', 'Condition', 'Modulate', 'Attention', 'HighMixer', 'high_channels', 'InceptionMixer', 'zero',
-           'MixBlock', 'ConvBlock']
+           'MixBlock', 'ConvBlock', 'grid_embedding', 'DiTBlock']
 
-# %% ../nbs/03_layers.ipynb #c8807110
+# %% ../nbs/03_layers.ipynb #29f19e01
 import math, torch, torch.nn.functional as F
 from torch import Tensor, nn
 
-# %% ../nbs/03_layers.ipynb #2f05608b
+# %% ../nbs/03_layers.ipynb #4c044a4b
 def timestep_embedding(
     t:Tensor, # Time-steps (B,), whole or fractional
     dim:int, # Length of the embedding, even
@@ -22,7 +22,7 @@ def timestep_embedding(
     arg = t.float()[:,None]*freq
     return torch.cat([arg.cos(), arg.sin()], 1)
 
-# %% ../nbs/03_layers.ipynb #291304a7
+# %% ../nbs/03_layers.ipynb #3e8b1ca4
 class Condition(nn.Module):
     "Time, and a class where there are any, as one vector for all blocks"
     def __init__(self,
@@ -44,7 +44,7 @@ class Condition(nn.Module):
         elif cond is not None: raise ValueError('Labels were given to an expert without classes: build it with `n_classes`.')
         return F.silu(e)
 
-# %% ../nbs/03_layers.ipynb #63be5d99
+# %% ../nbs/03_layers.ipynb #acb892ea
 class Modulate(nn.Module):
     "Group norm, then a scale and a shift that the condition decides"
     def __init__(self,
@@ -60,7 +60,7 @@ class Modulate(nn.Module):
         scale,shift = self.film(e)[:,:,None,None].chunk(2, 1)
         return torch.addcmul(shift, self.norm(x), 1+scale)
 
-# %% ../nbs/03_layers.ipynb #e836853d
+# %% ../nbs/03_layers.ipynb #7e644843
 def _heads(ch, head_dim):
     "How many heads: as near `ch`/`head_dim` from below as divides the channels"
     return max(h for h in range(1, max(1, ch//head_dim)+1) if ch%h==0)
@@ -84,20 +84,20 @@ class Attention(nn.Module):
         y = F.scaled_dot_product_attention(q, k, v).permute(0,2,1,3).reshape(B, H, W, C).permute(0,3,1,2)
         return F.interpolate(y, size=size) if self.pool>1 else y
 
-# %% ../nbs/03_layers.ipynb #c05ebcb5
+# %% ../nbs/03_layers.ipynb #09f247cd
 class HighMixer(nn.Module):
     "The convolutional part of @eq-mixer: `ch` channels in, twice as many out"
     def __init__(self, ch):
         super().__init__()
         self.half = ch//2; rest = ch-self.half
         self.pool = nn.Conv2d(self.half, 2*self.half, 1) if self.half else None
-        self.conv = nn.Sequential(nn.Conv2d(rest, 2*rest, 1), nn.Conv2d(2*rest, 2*rest, 3, padding=1, groups=2*rest))
+        self.conv = nn.Sequential(nn.Conv2d(rest, 2*rest, 1, bias=False), nn.Conv2d(2*rest, 2*rest, 3, padding=1, groups=2*rest, bias=False))
 
     def forward(self, x):
         y = self.conv(x[:,self.half:])
-        return F.gelu(torch.cat([self.pool(F.max_pool2d(x[:,:self.half], 3, 1, 1)), y], 1) if self.half else y)
+        return F.silu(torch.cat([self.pool(F.max_pool2d(x[:,:self.half], 3, 1, 1)), y], 1) if self.half else y)
 
-# %% ../nbs/03_layers.ipynb #d5f83649
+# %% ../nbs/03_layers.ipynb #8bc46caf
 def high_channels(
     ch:int, # Channels of the mixer
     mix:float, # Share of them for convolution, in [0, 1]
@@ -107,7 +107,7 @@ def high_channels(
     if not 0<=mix<=1: raise ValueError(f'`mix` is the share of channels given to convolution, from 0 to 1, but is {mix}.')
     return ch if mix==1 else min(ch, round(mix*ch/unit+1e-9)*unit)
 
-# %% ../nbs/03_layers.ipynb #9b38fca6
+# %% ../nbs/03_layers.ipynb #0942f765
 class InceptionMixer(nn.Module):
     "Convolution on the first channels, attention on the others, and both mixed (@eq-mixer)"
     def __init__(self,
@@ -121,15 +121,15 @@ class InceptionMixer(nn.Module):
         self.high = high_channels(ch, mix, unit); low = ch-self.high; wide = 2*self.high+low
         self.conv = HighMixer(self.high) if self.high else None
         self.att = Attention(low, head_dim, pool) if low else None
-        self.fuse = nn.Conv2d(wide, wide, 3, padding=1, groups=wide)
+        self.fuse = nn.Conv2d(wide, wide, 3, padding=1, groups=wide, bias=False)
         self.out = nn.Conv2d(wide, ch, 1)
+        with torch.no_grad(): self.fuse.weight[:,:,1,1] += 1
 
     def forward(self, x):
         parts = ([self.conv(x[:,:self.high])] if self.conv else []) + ([self.att(x[:,self.high:])] if self.att else [])
-        y = torch.cat(parts, 1)
-        return self.out(y + self.fuse(y))
+        return self.out(self.fuse(torch.cat(parts, 1)))
 
-# %% ../nbs/03_layers.ipynb #8806c102
+# %% ../nbs/03_layers.ipynb #2245270f
 def zero(layer): "`layer`, its weights and bias set to 0"; nn.init.zeros_(layer.weight); nn.init.zeros_(layer.bias); return layer
 
 def _skip(i, o): return nn.Identity() if i==o else nn.Conv2d(i, o, 1)
@@ -151,9 +151,9 @@ class MixBlock(nn.Module):
     def forward(self, x, e):
         x = self.skip(x)
         x = x + self.mixer(self.norm1(x, e))
-        return x + self.ff2(F.gelu(self.ff1(self.norm2(x, e))))
+        return x + self.ff2(F.silu(self.ff1(self.norm2(x, e))))
 
-# %% ../nbs/03_layers.ipynb #1365bfe1
+# %% ../nbs/03_layers.ipynb #efb80e87
 class ConvBlock(nn.Module):
     "Two 3 x 3 convolutions, residual; the second norm is modulated (as in arXiv 2105.05233)"
     def __init__(self,
@@ -162,8 +162,43 @@ class ConvBlock(nn.Module):
     ):
         super().__init__()
         self.skip,self.norm1,self.norm2 = _skip(i, o),nn.GroupNorm(_heads(i, 8), i),Modulate(o, emb)
-        self.conv1,self.conv2 = nn.Conv2d(i, o, 3, padding=1),zero(nn.Conv2d(o, o, 3, padding=1))
+        self.conv1,self.conv2 = nn.Conv2d(i, o, 3, padding=1, bias=False),zero(nn.Conv2d(o, o, 3, padding=1))
 
     def forward(self, x, e):
         y = self.conv1(F.silu(self.norm1(x)))
         return self.skip(x) + self.conv2(F.silu(self.norm2(y, e)))
+
+# %% ../nbs/03_layers.ipynb #a2dedb81
+def grid_embedding(
+    h:int, w:int, # Rows and columns
+    dim:int, # Length of the embedding, a multiple of 4
+    device=None # Where the result lives
+) -> Tensor: # float32 (h*w, dim), row by row
+    "Where each cell of a grid is: `timestep_embedding` of its row and of its column"
+    if dim%4: raise ValueError(f'Rows and columns need an even number of entries each, so `dim` is a multiple of 4, but it is {dim}.')
+    rows,cols = (timestep_embedding(torch.arange(n, device=device), dim//2) for n in (h,w))
+    return torch.cat([rows.repeat_interleave(w, 0), cols.repeat(h, 1)], 1)
+
+# %% ../nbs/03_layers.ipynb #3a23c4d6
+class DiTBlock(nn.Module):
+    "Attention and a token-wise network, each normalised, modulated and gated by the condition"
+    def __init__(self,
+        ch:int, # Channels of a token
+        emb:int, # Length of the condition
+        head_dim:int=32, # Channels of an attention head, at least
+        expand:int=4 # How much wider the token-wise network is inside
+    ):
+        super().__init__()
+        self.heads,self.ada = _heads(ch, head_dim),zero(nn.Linear(emb, 6*ch))
+        self.norm = nn.LayerNorm(ch, eps=1e-6, elementwise_affine=False)
+        self.qkv,self.proj = nn.Linear(ch, 3*ch),nn.Linear(ch, ch)
+        self.ff = nn.Sequential(nn.Linear(ch, expand*ch), nn.GELU('tanh'), nn.Linear(expand*ch, ch))
+
+    def attend(self, x):
+        q,k,v = self.qkv(x).unflatten(2, (3,self.heads,-1)).permute(2,0,3,1,4)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1,2).flatten(2))
+
+    def forward(self, x, e):
+        shift1,scale1,gate1,shift2,scale2,gate2 = self.ada(e)[:,None].chunk(6, 2)
+        x = torch.addcmul(x, gate1, self.attend(torch.addcmul(shift1, self.norm(x), 1+scale1)))
+        return torch.addcmul(x, gate2, self.ff(torch.addcmul(shift2, self.norm(x), 1+scale2)))

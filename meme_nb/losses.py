@@ -7,7 +7,7 @@ __all__ = ['per_sample_mse', 'diffusion_loss', 'loss_weight', 'min_snr', 'soft_m
            'bound_term', 'prior_bits', 'vlb_terms', 'flow_bits', 'TimeSampler', 'uniform_times', 'logit_normal_times',
            'LossHistory', 'split_variance', 'bound_loss', 'BitsPerDim', 'evaluating', 'bits_per_dim']
 
-# %% ../nbs/06_losses.ipynb #5e88b601
+# %% ../nbs/06_losses.ipynb #5dcf13da
 import math, torch
 from contextlib import contextmanager
 from torch import Tensor
@@ -15,7 +15,7 @@ from fastcore.basics import patch
 from .samplers import LateBar, _log_variance, randn, static_threshold
 from .schedulers import NoiseSchedule, _pq, _reverse
 
-# %% ../nbs/06_losses.ipynb #346d08a8
+# %% ../nbs/06_losses.ipynb #8eb286e1
 def per_sample_mse(
     pred:Tensor, # (B, C, H, W)
     target:Tensor # Like `pred`
@@ -24,7 +24,7 @@ def per_sample_mse(
     if pred.shape!=target.shape: raise ValueError(f'Prediction and target must have one shape, but have {tuple(pred.shape)} and {tuple(target.shape)}.')
     return (pred.float()-target.float()).square().flatten(1).mean(1)
 
-# %% ../nbs/06_losses.ipynb #8ff4a2a9
+# %% ../nbs/06_losses.ipynb #387b287e
 def diffusion_loss(
     pred:Tensor, # The network's output (B, C, H, W)
     target:Tensor, # What `NoiseSchedule.target` says, like `pred`
@@ -35,7 +35,7 @@ def diffusion_loss(
     if weight is not None and weight.shape!=loss.shape: raise ValueError(f'`weight` has one entry for each sample, {tuple(loss.shape)}, but has shape {tuple(weight.shape)}.')
     return (loss if weight is None else loss*weight).mean()
 
-# %% ../nbs/06_losses.ipynb #4e4a70a6
+# %% ../nbs/06_losses.ipynb #ed1506fe
 def loss_weight(
     weighting, # `W(logsnr)`: weight of the x0 loss, such as `min_snr()`; `None` is the simple loss of whatever is predicted
     schedule:NoiseSchedule,
@@ -47,21 +47,21 @@ def loss_weight(
     a,s = schedule.at(t, t.double()); p,q = _pq(kind, a, s)
     return (weighting(2*(a/s).log())*(s/(a*q-s*p))**2).float()
 
-# %% ../nbs/06_losses.ipynb #fda516c0
+# %% ../nbs/06_losses.ipynb #bebd1780
 def min_snr(
     gamma:float=5. # Cap
 ):
     "W = min(SNR, gamma) (arXiv 2303.09556)"
     return lambda logsnr: logsnr.exp().clamp(max=gamma)
 
-# %% ../nbs/06_losses.ipynb #724f0e0c
+# %% ../nbs/06_losses.ipynb #ab4eb247
 def soft_min_snr(
     gamma:float=4. # Where the weight bends
 ):
     "W = 1/(1/SNR + 1/gamma): `min_snr` without a corner (arXiv 2401.11605)"
     return lambda logsnr: 1/((-logsnr).exp()+1/gamma)
 
-# %% ../nbs/06_losses.ipynb #a0cdd451
+# %% ../nbs/06_losses.ipynb #7289803d
 def p2(
     k:float=1., # Keeps the weight finite
     gamma:float=1. # Strength; 0 is the simple eps loss
@@ -69,7 +69,7 @@ def p2(
     "W = SNR/(k + SNR)^gamma (arXiv 2204.00227)"
     return lambda logsnr: logsnr.exp()/(k+logsnr.exp())**gamma
 
-# %% ../nbs/06_losses.ipynb #09e59904
+# %% ../nbs/06_losses.ipynb #16d7c0f9
 def bound_weight(
     schedule:NoiseSchedule # Whose steps
 ):
@@ -77,7 +77,7 @@ def bound_weight(
     snr = (schedule._alpha/schedule._sigma)**2; w = schedule.T/2*torch.cat([snr[:1], snr[:-1]-snr[1:]])
     return lambda logsnr: w.to(logsnr.device)[schedule.time_at(logsnr).round().long()].to(logsnr.dtype)
 
-# %% ../nbs/06_losses.ipynb #1405fa6a
+# %% ../nbs/06_losses.ipynb #ac5efe21
 def decoder_nats(
     x0:Tensor, # Images (B, C, H, W) whose values are among `levels` even ones in [-1, 1]
     mean:Tensor, # Of the Gaussian, like `x0`
@@ -92,7 +92,7 @@ def decoder_nats(
     lo,hi = torch.special.log_ndtr(lo),torch.special.log_ndtr(hi)
     return -(hi+torch.log(-torch.expm1((lo-hi).clamp(max=-1e-12))))
 
-# %% ../nbs/06_losses.ipynb #805d9315
+# %% ../nbs/06_losses.ipynb #5fc2849b
 def bound_term(
     schedule:NoiseSchedule,
     x0:Tensor, # Images (B, C, H, W)
@@ -111,7 +111,7 @@ def bound_term(
     else: nats = decoder_nats(x0, guess, log_var) if t==0 else step
     return nats.flatten(1).mean(1)/math.log(2)
 
-# %% ../nbs/06_losses.ipynb #3eadd71c
+# %% ../nbs/06_losses.ipynb #52dcb636
 def prior_bits(
     schedule:NoiseSchedule,
     x0:Tensor # Images (B, C, H, W)
@@ -120,7 +120,7 @@ def prior_bits(
     a,s = schedule.at(schedule.T-1, x0.double())
     return ((a*x0.double())**2+s**2-1-2*s.log()).flatten(1).mean(1)/2/math.log(2)
 
-# %% ../nbs/06_losses.ipynb #56cd9ffa
+# %% ../nbs/06_losses.ipynb #07aa78f2
 def vlb_terms(
     denoise, # `denoise(x, t) -> x0`; with `.with_variance` where the variance is learned
     schedule:NoiseSchedule,
@@ -138,7 +138,7 @@ def vlb_terms(
         out.append(bound_term(schedule, x0, guess, now, v))
     return torch.stack(out, 1),prior_bits(schedule, x0)
 
-# %% ../nbs/06_losses.ipynb #6aa11896
+# %% ../nbs/06_losses.ipynb #40d4c6a9
 def _slope(denoise, schedule, y, log_r, e):
     "dy/dlog r, and the trace of the guess's Jacobian (B,), at one level"
     r = log_r.exp(); t = schedule.time_at(2*((1-r)/r).log()).item(); a,s = (o.item() for o in schedule.at(t, y.double()[:0]))
@@ -147,7 +147,7 @@ def _slope(denoise, schedule, y, log_r, e):
         grad, = torch.autograd.grad(guess, y, e)
     return (y-guess).detach(),(grad*e).flatten(1).sum(1)
 
-# %% ../nbs/06_losses.ipynb #149f9e0b
+# %% ../nbs/06_losses.ipynb #a05fcf47
 def flow_bits(
     denoise, # `denoise(x, t) -> x0`, differentiable
     schedule:NoiseSchedule,
@@ -168,7 +168,7 @@ def flow_bits(
     with torch.no_grad(): decoder = decoder_nats(x0, denoise(x, 0), schedule.reverse_variances(0, x0)[1].log().to(x0.dtype))
     return (total(decoder)-logp+normal(eps)-d*math.log(s0))/d/math.log(2)
 
-# %% ../nbs/06_losses.ipynb #cde3e3df
+# %% ../nbs/06_losses.ipynb #c81caf58
 class TimeSampler:
     "Draws time-steps from a law over t, over all t or an interval of them"
     def __init__(self,
@@ -190,7 +190,7 @@ def law(self:TimeSampler,
     if not 0<=lo<hi<=self.T: raise ValueError(f'An interval [lo, hi) lies in [0, {self.T}), but this one is [{lo}, {hi}).')
     return m/m.sum() if m.sum()>0 else torch.full_like(m, 1/len(m))
 
-# %% ../nbs/06_losses.ipynb #54769118
+# %% ../nbs/06_losses.ipynb #efb4c2a4
 @patch
 def sample(self:TimeSampler,
     n:int, # How many
@@ -204,7 +204,7 @@ def sample(self:TimeSampler,
     law = self.law(lo, hi)
     return lo+torch.searchsorted(law.cumsum(0), u, right=True).clamp(max=len(law)-1)
 
-# %% ../nbs/06_losses.ipynb #ad94bb45
+# %% ../nbs/06_losses.ipynb #bd9e2599
 def uniform_times(
     T:int=1000, # Number of time-steps
     stratified:bool=False # As for `TimeSampler`
@@ -212,7 +212,7 @@ def uniform_times(
     "Every t alike"
     return TimeSampler(torch.ones(T, dtype=torch.float64), stratified)
 
-# %% ../nbs/06_losses.ipynb #c277503f
+# %% ../nbs/06_losses.ipynb #e0948a1f
 def logit_normal_times(
     T:int=1000, # Number of time-steps
     mean:float=0., # > 0 prefers the noise side
@@ -224,7 +224,7 @@ def logit_normal_times(
     edges = torch.special.ndtr((torch.linspace(0, 1, T+1, dtype=torch.float64).logit()-mean)/std)
     return TimeSampler(edges.diff(), stratified)
 
-# %% ../nbs/06_losses.ipynb #e7f6a60b
+# %% ../nbs/06_losses.ipynb #a2c4a98d
 class LossHistory(TimeSampler):
     "Time-steps in proportion to the root mean square of their recent losses; uniform until every bin has been seen (arXiv 2102.09672, section 3.3)"
     def __init__(self,
@@ -252,7 +252,7 @@ def update(self:LossHistory,
     rms = ((self.losses**2).sum(1)/self.seen.clamp(max=keep)).sqrt()[self.bin]
     self.mass = (1-self.floor)*rms/rms.sum()+self.floor/self.T if rms.sum()>0 else torch.ones(self.T, dtype=torch.float64)
 
-# %% ../nbs/06_losses.ipynb #b86303ac
+# %% ../nbs/06_losses.ipynb #337ff0a2
 def split_variance(
     out:Tensor, # The network's output (B, C or 2C, H, W)
     channels:int # C, of the images
@@ -262,7 +262,7 @@ def split_variance(
     if out.shape[1]!=2*channels: raise ValueError(f'For images of {channels} channels a network has {channels} outputs, or {2*channels} with learned variance, but it has {out.shape[1]}.')
     return out.chunk(2, 1)
 
-# %% ../nbs/06_losses.ipynb #2387bc82
+# %% ../nbs/06_losses.ipynb #12b8f82a
 def bound_loss(
     schedule:NoiseSchedule,
     x0:Tensor, # Images (B, C, H, W)
@@ -278,7 +278,7 @@ def bound_loss(
     term = bound_term(schedule, x0.float(), guess, t, v.float())
     return schedule.T*(term if weight is None else term*weight).mean()
 
-# %% ../nbs/06_losses.ipynb #fffebe9c
+# %% ../nbs/06_losses.ipynb #b1199bfc
 class BitsPerDim:
     "What `bits_per_dim` found; `float()` gives the mean"
     def __init__(self, mean, stderr, prior, decoder, experts, n):
@@ -293,7 +293,7 @@ def _repr_markdown_(self:BitsPerDim):
     parts = [f'| expert {i} | {b:.4f} |' for i,b in enumerate(self.experts)]+[f'| prior | {self.prior:.4f} |',f'| **all** | **{self.mean:.4f} ± {self.stderr:.4f}** |']
     return '\n'.join(['| part | bits a dimension |','|---|---|']+parts+['',f'n = {self.n:,}; of expert 0, {self.decoder:.4f} are the decoder\'s.'])
 
-# %% ../nbs/06_losses.ipynb #fa0143c5
+# %% ../nbs/06_losses.ipynb #1500fa97
 @contextmanager
 def evaluating(
     model # A module; afterwards each part of it is in the mode it was
@@ -304,14 +304,14 @@ def evaluating(
     finally:
         for m,o in was.items(): m.training = o
 
-# %% ../nbs/06_losses.ipynb #9bc3b8aa
+# %% ../nbs/06_losses.ipynb #04539036
 def _float_images(images):
     "Floats (n, C, H, W) and labels or `None`, from `Images`, uint8 (n, H, W, C) or floats"
     x,y = getattr(images, 'x', images),getattr(images, 'y', None); x = torch.as_tensor(x)
     if x.ndim!=4 or len(x)<2: raise ValueError(f'Expected at least two images, uint8 (n, H, W, C) or float (n, C, H, W), but got shape {tuple(x.shape)}.')
     return (x.permute(0,3,1,2).float()/127.5-1 if x.dtype==torch.uint8 else x),y
 
-# %% ../nbs/06_losses.ipynb #34a9d869
+# %% ../nbs/06_losses.ipynb #55f9af48
 @torch.no_grad()
 def bits_per_dim(
     model, # A `MEME`
@@ -322,7 +322,7 @@ def bits_per_dim(
     seed:int=0 # Of time-steps and noise
 ) -> BitsPerDim:
     "The variational bound on the cost of storing an image (@eq-bound), over a data set"
-    (x,y),s = _float_images(images),model.schedule; device = next(model.parameters(), x).device; g = torch.Generator().manual_seed(seed)
+    (x,y),s = _float_images(images),model.schedule; device = getattr(model, 'device', x.device); g = torch.Generator().manual_seed(seed)
     snr = (s._alpha/s._sigma)**2; law = TimeSampler(torch.cat([snr[:1]*0, -snr.log1p().diff()]), stratified=True); p = law.law()
     rows,bar = [],LateBar(-(-len(x)//bs), 'bits per dimension')
     with evaluating(model):

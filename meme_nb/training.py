@@ -7,7 +7,7 @@ __all__ = ['NoisingCallback', 'WeightCallback', 'HistoryCallback', 'HybridCallba
            'inherit', 'BranchCallback', 'TimeLimitCallback', 'StopCallback', 'NameExpertCallback', 'check_data',
            'expert_groups', 'MEMELearner', 'adamw', 'meme_learner']
 
-# %% ../nbs/09_training.ipynb #0ef0490c
+# %% ../nbs/09_training.ipynb #72f19bb6
 import copy, signal, threading, time
 import torch
 from torch import nn
@@ -20,7 +20,7 @@ from .losses import bound_loss, diffusion_loss, loss_weight, per_sample_mse, spl
 from .model import MEME
 from .router import SoftIntervals
 
-# %% ../nbs/09_training.ipynb #1a354b13
+# %% ../nbs/09_training.ipynb #1243e54a
 class NoisingCallback(Callback):
     "Devote each batch to one expert in turn; make `x_t` and its target"
     order = -10
@@ -58,7 +58,7 @@ class NoisingCallback(Callback):
         self.learn.yb = (s.target(x0, noise, t, self.meme.prediction),)+(() if self.weight is None else (self.weight,))
         self.noised = x0,self.learn.xb[0],t
 
-# %% ../nbs/09_training.ipynb #ada3510d
+# %% ../nbs/09_training.ipynb #95c6637e
 class WeightCallback(Callback):
     "Weigh each sample's loss by log-SNR"
     order,run_valid = -9,False           # after NoisingCallback
@@ -71,13 +71,13 @@ class WeightCallback(Callback):
         w = loss_weight(self.weighting, m.schedule, self.noising.noised[2], m.prediction)
         self.learn.yb = (target, w*weight[0] if weight else w)
 
-# %% ../nbs/09_training.ipynb #765c811e
+# %% ../nbs/09_training.ipynb #2e3aaf05
 class HistoryCallback(Callback):
     "Tell the law of time-steps each sample's loss"
     order,run_valid = -8,False           # after the variance has been split off
     def after_pred(self): self.noising.assignment.draw.update(self.noising.noised[2], per_sample_mse(self.pred.detach(), self.yb[0]))
 
-# %% ../nbs/09_training.ipynb #e39b28a2
+# %% ../nbs/09_training.ipynb #72bcc0a6
 class HybridCallback(Callback):
     "Train the variance by the bound: `L_simple + weight·L_vlb` (arXiv 2102.09672, equation 16)"
     order = -9
@@ -90,7 +90,7 @@ class HybridCallback(Callback):
         vlb = bound_loss(m.schedule, *self.noising.noised, self.pred, self.v, m.prediction, self.noising.weight)
         self.learn.loss_grad = self.loss_grad + self.weight*vlb
 
-# %% ../nbs/09_training.ipynb #eee94e08
+# %% ../nbs/09_training.ipynb #ddea83b2
 class ExpertLossesCallback(Callback):
     "Keep each expert's training losses: `.history[k]` is a list of (step, loss)"
     run_valid = False
@@ -119,7 +119,7 @@ def plot(self:ExpertLossesCallback, smooth:int=20, ax=None):
     ax.set(xlabel='step', ylabel='loss', yscale='log', title='training loss'); ax.legend()
     return ax
 
-# %% ../nbs/09_training.ipynb #f1a93c6c
+# %% ../nbs/09_training.ipynb #5df15213
 class EMACallback(Callback):
     "Average each expert's weights over its own steps; `.average` is the averaged `MEME`"
     order = 70
@@ -149,7 +149,7 @@ class EMACallback(Callback):
     def after_validate(self): self.learn.model = self.noising.meme
     after_cancel_validate = after_validate
 
-# %% ../nbs/09_training.ipynb #1c4c8918
+# %% ../nbs/09_training.ipynb #ed222ba0
 @torch.no_grad()
 def inherit(
     child:nn.Module, # Takes over the weights
@@ -163,7 +163,7 @@ def inherit(
         new.copy_(old)
         if state and old in state: state[new] = copy.deepcopy(state[old])
 
-# %% ../nbs/09_training.ipynb #610dd960
+# %% ../nbs/09_training.ipynb #fb4516c9
 class BranchCallback(Callback):
     "Train one expert on all t for the first `share` of the run, then let all others start from it"
     order,run_valid = -20,False
@@ -192,7 +192,7 @@ class BranchCallback(Callback):
             inherit(experts[k], experts[self.parent], state)
             if hasattr(self.learn, 'ema'): inherit(self.ema.average.experts[k], self.ema.average.experts[self.parent]); self.ema.updates[k] = 0
 
-# %% ../nbs/09_training.ipynb #38e25c81
+# %% ../nbs/09_training.ipynb #a1f69fd2
 class TimeLimitCallback(Callback):
     "End the fit after so many minutes, its schedules complete"
     order,run_valid = 55,False     # after fastai's Recorder (50), before its ParamScheduler (60)
@@ -208,7 +208,7 @@ class TimeLimitCallback(Callback):
     def after_batch(self):
         if self.used()>=1: self.hit = True; raise CancelFitException()
 
-# %% ../nbs/09_training.ipynb #90d8ee42
+# %% ../nbs/09_training.ipynb #15a0be33
 class StopCallback(Callback):
     "End the fit cleanly on SIGINT (Ctrl-C) or SIGTERM; `.stopped` says whether that happened"
     order,run_valid = 100,False    # when everybody else has seen the batch
@@ -224,7 +224,7 @@ class StopCallback(Callback):
         if self.stopped: raise CancelFitException()
     def after_fit(self): self._restore()
 
-# %% ../nbs/09_training.ipynb #2f3049dc
+# %% ../nbs/09_training.ipynb #ae356b40
 class NameExpertCallback(Callback):
     "In the comment of fastai's progress bar: the expert at work and its smoothed loss"
     order,run_valid = 61,False         # after ProgressCallback (60)
@@ -238,7 +238,7 @@ class NameExpertCallback(Callback):
         bar = getattr(getattr(self.learn, 'progress', None), 'pbar', None)
         if bar is not None: bar.comment = self.comment()
 
-# %% ../nbs/09_training.ipynb #77fd4857
+# %% ../nbs/09_training.ipynb #6915983c
 def check_data(model, dls):
     "Refuse data that the model cannot learn from, with a sentence; remember their size"
     batch = dls.one_batch(); shape = tuple(batch[0].shape[1:])
@@ -248,7 +248,7 @@ def check_data(model, dls):
     if model.n_classes and max(n, batch[1].max()+1)>model.n_classes: raise ValueError(f'The experts take {model.n_classes} classes, but the data have {max(n, batch[1].max()+1)}.')
     model.size = shape
 
-# %% ../nbs/09_training.ipynb #997e1683
+# %% ../nbs/09_training.ipynb #613c758c
 def expert_groups(model): "Each expert's parameters as a group of their own"; return [list(e.parameters()) for e in model.experts]
 
 class MEMELearner(Learner):
@@ -259,13 +259,13 @@ class MEMELearner(Learner):
             if hasattr(self, 'stop'): self.stop._restore()
             if hasattr(self, 'noising') and 'meme' in self.noising.__dict__: self.model = self.noising.meme
 
-# %% ../nbs/09_training.ipynb #83a65df1
+# %% ../nbs/09_training.ipynb #b6548f6d
 def adamw(params, lr=1e-3, wd=0., betas=(.9,.99), **kw):
     "torch's AdamW for fastai, fused where the device has it"
     fused = {p.device.type for g in params for p in g} <= {'cpu','cuda'}
     return OptimWrapper(params, torch.optim.AdamW, lr=lr, weight_decay=wd, betas=betas, fused=fused, **kw)
 
-# %% ../nbs/09_training.ipynb #bc53c041
+# %% ../nbs/09_training.ipynb #c74dbbf9
 def meme_learner(
     dls, # `image_dls(...)`, or fastai `DataLoaders` of (x,) or (x, y), x in [-1, 1]
     model:MEME, # Experts to train
@@ -284,7 +284,7 @@ def meme_learner(
              ExpertLossesCallback(), EMACallback(decay), StopCallback(), NameExpertCallback()]
     return MEMELearner(dls, model.to(memory_format=torch.channels_last), lr=lr, splitter=expert_groups, cbs=parts+listify(cbs), **{'loss_func':diffusion_loss, 'opt_func':adamw, **kw})
 
-# %% ../nbs/09_training.ipynb #69a65786
+# %% ../nbs/09_training.ipynb #68a269d5
 @patch
 def averaged(self:Learner):
     "The model to sample from and to save: the averaged experts"

@@ -1,0 +1,82 @@
+"""How fast are our networks beside others of the same cost? `pip install -e '.[bench]' && python tools/compare_speed.py [ROUNDS]`
+
+One training step (forward, backward, AdamW) and one forward pass, batch 64, 3 x 32 x 32, float32. The peers' widths are such that a forward pass costs as many operations as
+ours, within 5 %. All networks take turns in one run; the figures are medians over the rounds, and ratios are medians of the ratios within a round.
+Each side is used as its own examples use it: ours with weights in `channels_last` and `adamw` of the library, the others with torch's defaults (for AdamW too).
+Writes `nbs/images/speed.json`, which the notebook of experts shows.
+"""
+import json, os, platform, statistics, sys, time, warnings
+from pathlib import Path
+import torch, torch.nn.functional as F
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+from meme_nb.experts import UNet, count_params
+
+B, ROUNDS = 64, 9
+OURS = dict(mult=(1,3), depth=(2,3))
+
+class Sample(nn.Module):
+    "diffusers wraps its result"
+    def __init__(self, m): super().__init__(); self.m = m
+    def forward(self, x, t): return self.m(x, t).sample
+
+def diffusers_unet(w=32):
+    "The layout of DDPM's network for CIFAR-10, narrower"
+    from diffusers import UNet2DModel
+    down,up = ('DownBlock2D','AttnDownBlock2D','DownBlock2D','DownBlock2D'),('UpBlock2D','UpBlock2D','AttnUpBlock2D','UpBlock2D')
+    return Sample(UNet2DModel(sample_size=32, in_channels=3, out_channels=3, block_out_channels=(w,2*w,2*w,2*w), norm_num_groups=8, down_block_types=down, up_block_types=up))
+
+def ddpm_pytorch_unet(dim=28, dim_head=30):
+    "As in its README, narrower"
+    from denoising_diffusion_pytorch import Unet
+    return Unet(dim, dim_mults=(1,2,4,8), attn_dim_head=dim_head)
+
+def ours(width, mix): return UNet(3, width, mix=mix, **OURS).to(memory_format=torch.channels_last)
+
+ARMS = dict(conv_64=lambda: ours(64, 1.), iunet_64=lambda: ours(64, .5), diffusers=diffusers_unet, denoising_diffusion_pytorch=ddpm_pytorch_unet,
+            conv_32=lambda: ours(32, 1.), iunet_32=lambda: ours(32, .5))
+
+def flops(m, x, t):
+    with FlopCounterMode(display=False) as c, torch.no_grad(): m(x[:1], t[:1])
+    return c.get_total_flops()
+
+class Arm:
+    "A network, its optimiser, and what was measured"
+    def __init__(self, name, x, t):
+        self.m,self.x,self.t = ARMS[name](),x,t
+        self.opt = torch.optim.AdamW(self.m.parameters(), lr=1e-4, **(dict(fused=True) if '_' in name and name[-1].isdigit() else {}))
+        self.flops,self.params,self.times = flops(self.m, x, t),count_params(self.m),dict(train=[], forward=[])
+
+    def train(self): F.mse_loss(self.m(self.x, self.t), self.x).backward(); self.opt.step(); self.opt.zero_grad()
+    def forward(self):
+        with torch.no_grad(): self.m(self.x, self.t)
+    def turn(self):
+        for k in self.times: start = time.perf_counter(); getattr(self, k)(); self.times[k].append(time.perf_counter()-start)
+
+def matmul(n=2048, tries=5):
+    "The fastest of a few matrix products, in GFLOP/s"
+    a,b,best = torch.randn(n, n),torch.randn(n, n),1e9
+    for _ in range(tries): start = time.perf_counter(); a@b; best = min(best, time.perf_counter()-start)
+    return 2*n**3/best/1e9
+
+def compare(rounds=ROUNDS):
+    torch.manual_seed(0); x,t = torch.randn(B, 3, 32, 32),torch.randint(0, 1000, (B,)); arms = {k: Arm(k, x, t) for k in ARMS}; peak = []
+    for i in range(rounds+1):
+        for a in arms.values(): a.turn()
+        peak.append(matmul())
+    med = lambda o: statistics.median(o[1:])                             # the first round allocates
+    work = lambda a, k: a.flops*B*(3 if k=='train' else 1)/1e9           # backward counts twice
+    rows = {n: dict(mflop=round(a.flops/1e6, 1), params=a.params, **{f'{k}_ms': round(1e3*med(a.times[k]), 1) for k in a.times}, **{f'{k}_gflops': round(work(a, k)/med(a.times[k]), 1) for k in a.times},
+                    **{f'{k}_share_of_peak': round(med([work(a, k)/s/p for s,p in zip(a.times[k], peak)]), 3) for k in a.times}) for n,a in arms.items()}
+    def ratio(a, b, k): return round(med([work(a, k)/s/(work(b, k)/u) for s,u in zip(a.times[k], b.times[k])]), 3)
+    pairs = [(a, b) for a in ('conv_64','iunet_64') for b in ('diffusers','denoising_diffusion_pytorch')] + [('conv_32','conv_64'), ('iunet_32','iunet_64')]
+    return dict(peak_gflops=round(med(peak), 1), networks=rows, ratios={f'{a} / {b}': {k: ratio(arms[a], arms[b], k) for k in ('train','forward')} for a,b in pairs})
+
+def main(rounds=ROUNDS):
+    warnings.simplefilter('ignore')
+    out = dict(command=f'python tools/compare_speed.py {rounds}', date=time.strftime('%Y-%m-%d'), torch=torch.__version__, threads=torch.get_num_threads(), machine=f'{os.cpu_count()} cores, {platform.machine()}',
+               unit='GFLOP/s', batch=B, ours=OURS, **compare(rounds))
+    f = Path(__file__).parent.parent/'nbs'/'images'/'speed.json'
+    f.write_text(json.dumps(out, indent=1)+'\n'); print(f.read_text())
+
+if __name__=='__main__': main(*map(int, sys.argv[1:]))
