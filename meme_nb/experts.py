@@ -6,7 +6,7 @@
 __all__ = ['split_cond', 'Expert', 'UNet', 'DiT', 'conv_expert', 'attention_expert', 'iunet_expert', 'ramp', 'meme_experts',
            'plot_mix', 'count_params', 'count_flops', 'expert_table', 'register_expert', 'expert_from_config']
 
-# %% ../nbs/04_experts.ipynb #cf321289
+# %% ../nbs/04_experts.ipynb #d17e966c
 import math, torch, torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -14,7 +14,7 @@ from fastcore.basics import patch
 from fastcore.meta import delegates
 from .layers import Condition, ConvBlock, DiTBlock, MixBlock, Modulate, grid_embedding, zero
 
-# %% ../nbs/04_experts.ipynb #a0a279ef
+# %% ../nbs/04_experts.ipynb #6ac1aa12
 def split_cond(
     cond # Labels (B,), an image (B, C, H, W), a pair (labels, image), or `None`
 ) -> tuple: # labels or `None`, image or `None`
@@ -24,7 +24,7 @@ def split_cond(
         return tuple(cond)
     return (None,cond) if isinstance(cond, Tensor) and cond.ndim==4 else (cond,None)
 
-# %% ../nbs/04_experts.ipynb #c6ea308b
+# %% ../nbs/04_experts.ipynb #c8223512
 class Expert(nn.Module):
     "What all experts have in common: conditions, checks, number of outputs"
     def __init__(self,
@@ -45,7 +45,7 @@ class Expert(nn.Module):
 
     def _repr_markdown_(self): return expert_table([self])
 
-# %% ../nbs/04_experts.ipynb #07cd48f3
+# %% ../nbs/04_experts.ipynb #8f7cb8e4
 @patch
 def enter(self:Expert,
     x:Tensor, # Noisy images (B, C, H, W); H and W multiples of `divisor`
@@ -59,7 +59,7 @@ def enter(self:Expert,
         raise ValueError(f'This expert looks at an image of {self.cond_ch} channels beside `x` {shape}, but got {"none" if image is None else tuple(image.shape)}.')
     return (x if image is None else torch.cat([x,image], 1)),labels
 
-# %% ../nbs/04_experts.ipynb #39d3908a
+# %% ../nbs/04_experts.ipynb #18f92958
 def _check_stages(width, mult, depth, mix):
     "One entry a stage for each, `mix` spread over the stages if it is one number"
     mix = [float(mix)]*len(mult) if isinstance(mix, (int,float)) else [float(o) for o in mix]
@@ -91,7 +91,7 @@ class UNet(Expert):
         self.up = self._decoder(chs, depth, mix, skips, emb)
         self.norm,self.out = Modulate(chs[0], emb),zero(nn.Conv2d(chs[0], self.outputs*patch**2, 3, padding=1))
 
-# %% ../nbs/04_experts.ipynb #a35d36cb
+# %% ../nbs/04_experts.ipynb #42eba34f
 @patch
 def _mix_block(self:UNet, i, o, emb, mix, pool):
     "The split is made in eighths of the width, as in the paper"
@@ -101,7 +101,7 @@ def _mix_block(self:UNet, i, o, emb, mix, pool):
 def _up_block(self:UNet, i, o, emb, mix, pool):
     return self._mix_block(i, o, emb, mix, pool) if self.everywhere else ConvBlock(i, o, emb)
 
-# %% ../nbs/04_experts.ipynb #eda7c45a
+# %% ../nbs/04_experts.ipynb #2ec9078f
 @patch
 def _encoder(self:UNet, chs, depth, mix, emb):
     "Modules on the way down, and the channels of each skip connection"
@@ -111,7 +111,7 @@ def _encoder(self:UNet, chs, depth, mix, emb):
         for _ in range(d): mods.append(self._mix_block(i, o, emb, m, 2 if k<len(chs)-1 else 1)); i = o; skips.append(o)
     return mods,skips
 
-# %% ../nbs/04_experts.ipynb #b8e72b55
+# %% ../nbs/04_experts.ipynb #afcd180e
 @patch
 def _decoder(self:UNet, chs, depth, mix, skips, emb):
     "Modules on the way up; each block takes one skip connection"
@@ -121,7 +121,7 @@ def _decoder(self:UNet, chs, depth, mix, skips, emb):
         if k: mods.append(nn.ConvTranspose2d(i, chs[k-1], 2, 2)); i = chs[k-1]
     return mods
 
-# %% ../nbs/04_experts.ipynb #8b6ad523
+# %% ../nbs/04_experts.ipynb #dec9a44e
 @patch
 def forward(self:UNet,
     x:Tensor, # Noisy images (B, C, H, W); H and W multiples of `divisor`
@@ -139,7 +139,7 @@ def forward(self:UNet,
     for m in self.up: h = m(h) if isinstance(m, nn.ConvTranspose2d) else self.block(m, torch.cat([h,skips.pop()], 1), e)
     return F.pixel_shuffle(self.out(F.silu(self.norm(h, e))), self.patch)
 
-# %% ../nbs/04_experts.ipynb #fc998f6a
+# %% ../nbs/04_experts.ipynb #31802a1d
 class DiT(Expert):
     "A transformer on patches, told time and class by adaLN-zero (arXiv 2212.09748)"
     @delegates(Expert.__init__)
@@ -160,7 +160,7 @@ class DiT(Expert):
         self.norm,self.ada = nn.LayerNorm(width, eps=1e-6, elementwise_affine=False),zero(nn.Linear(width, 2*width))
         self.out = zero(nn.Linear(width, self.outputs*patch**2))
 
-# %% ../nbs/04_experts.ipynb #bed67346
+# %% ../nbs/04_experts.ipynb #9384e77e
 @patch
 def forward(self:DiT,
     x:Tensor, # Noisy images (B, C, H, W); H and W multiples of `divisor`
@@ -175,7 +175,7 @@ def forward(self:DiT,
     h = self.out(torch.addcmul(shift, self.norm(h), 1+scale))
     return F.pixel_shuffle(h.transpose(1,2).unflatten(2, grid), self.divisor)
 
-# %% ../nbs/04_experts.ipynb #619778a1
+# %% ../nbs/04_experts.ipynb #698071b9
 def conv_expert(in_ch:int=1, width:int=32, **kw) -> UNet:
     "A U-Net that only convolves (`mix` = 1); `kw` as for `UNet`"
     return UNet(in_ch, width, mix=1., **kw)
@@ -188,7 +188,7 @@ def iunet_expert(in_ch:int=1, width:int=32, mix=.5, **kw) -> UNet:
     "An iU-Net (arXiv 2306.04990): `mix` is the share of convolution, one number or one a stage; `kw` as for `UNet`"
     return UNet(in_ch, width, mix=mix, **kw)
 
-# %% ../nbs/04_experts.ipynb #4f4a588c
+# %% ../nbs/04_experts.ipynb #fca3c90a
 def ramp(
     n:int, # Experts
     stages:int # Stages of each
@@ -198,7 +198,7 @@ def ramp(
     us = [(4*(k+1)/stages-2)/2 for k in range(stages)]
     return [[round(min(1., share(u, i/max(1,n-1))), 4) for u in us] for i in range(n)]
 
-# %% ../nbs/04_experts.ipynb #0852adc0
+# %% ../nbs/04_experts.ipynb #776eb3d2
 def meme_experts(
     n:int=4, # How many, numbered from the clean side
     in_ch:int=1, # Channels of the images
@@ -211,7 +211,7 @@ def meme_experts(
     if len(widths)!=n: raise ValueError(f'{n} experts need one width, or {n} of them, but got {width}.')
     return [iunet_expert(in_ch, w, mix, mult=mult, **kw) for w,mix in zip(widths, ramp(n, len(mult)))]
 
-# %% ../nbs/04_experts.ipynb #4a27b30a
+# %% ../nbs/04_experts.ipynb #d16bd6aa
 def plot_mix(
     experts, # Experts with a `mix`, the share of convolution by stage
     ax=None # Matplotlib axes
@@ -226,7 +226,7 @@ def plot_mix(
     ax.set(xticks=range(n), xticklabels=range(1,n+1), yticks=range(len(mixes)), xlabel='stage', ylabel='expert', title='convolution')
     return ax
 
-# %% ../nbs/04_experts.ipynb #ce2f172d
+# %% ../nbs/04_experts.ipynb #94191009
 def _blank(m, size, like):
     "A black image for an expert that looks at one"
     ch = getattr(m, 'cond_ch', 0)
@@ -248,7 +248,7 @@ def count_flops(
     with FlopCounterMode(display=False) as c, torch.no_grad(): m(*args, _blank(m, size, p) if cond is None else cond)
     return c.get_total_flops()
 
-# %% ../nbs/04_experts.ipynb #faf6d293
+# %% ../nbs/04_experts.ipynb #9b59babc
 def expert_table(
     experts, # Modules; an expert of ours tells its `mix`
     size=None # (C, H, W) of an image, for the cost of a forward pass; `None` leaves it out
@@ -260,7 +260,7 @@ def expert_table(
     head = ['expert','kind','convolution by stage','weights']+(['MACs an image'] if size else [])
     return '\n'.join('| '+' | '.join(map(str, o))+' |' for o in [head, ['---']*len(head), *(row(i, e) for i,e in enumerate(experts))])
 
-# %% ../nbs/04_experts.ipynb #5734a0b7
+# %% ../nbs/04_experts.ipynb #ec6d7ba7
 _experts = {}
 
 def register_expert(cls):

@@ -6,11 +6,11 @@
 __all__ = ['timestep_embedding', 'Condition', 'Modulate', 'Attention', 'HighMixer', 'high_channels', 'InceptionMixer', 'zero',
            'MixBlock', 'ConvBlock', 'grid_embedding', 'DiTBlock']
 
-# %% ../nbs/03_layers.ipynb #29f19e01
+# %% ../nbs/03_layers.ipynb #7356b7ab
 import math, torch, torch.nn.functional as F
 from torch import Tensor, nn
 
-# %% ../nbs/03_layers.ipynb #4c044a4b
+# %% ../nbs/03_layers.ipynb #a66ec5ee
 def timestep_embedding(
     t:Tensor, # Time-steps (B,), whole or fractional
     dim:int, # Length of the embedding, even
@@ -22,7 +22,7 @@ def timestep_embedding(
     arg = t.float()[:,None]*freq
     return torch.cat([arg.cos(), arg.sin()], 1)
 
-# %% ../nbs/03_layers.ipynb #3e8b1ca4
+# %% ../nbs/03_layers.ipynb #90abbafa
 class Condition(nn.Module):
     "Time, and a class where there are any, as one vector for all blocks"
     def __init__(self,
@@ -44,7 +44,7 @@ class Condition(nn.Module):
         elif cond is not None: raise ValueError('Labels were given to an expert without classes: build it with `n_classes`.')
         return F.silu(e)
 
-# %% ../nbs/03_layers.ipynb #acb892ea
+# %% ../nbs/03_layers.ipynb #8c2588fb
 class Modulate(nn.Module):
     "Group norm, then a scale and a shift that the condition decides"
     def __init__(self,
@@ -60,7 +60,7 @@ class Modulate(nn.Module):
         scale,shift = self.film(e)[:,:,None,None].chunk(2, 1)
         return torch.addcmul(shift, self.norm(x), 1+scale)
 
-# %% ../nbs/03_layers.ipynb #7e644843
+# %% ../nbs/03_layers.ipynb #221da770
 def _heads(ch, head_dim):
     "How many heads: as near `ch`/`head_dim` from below as divides the channels"
     return max(h for h in range(1, max(1, ch//head_dim)+1) if ch%h==0)
@@ -74,7 +74,7 @@ class Attention(nn.Module):
     ):
         super().__init__()
         self.heads,self.pool = _heads(ch, head_dim),pool
-        self.qkv = nn.Conv2d(ch, 3*ch, 1)
+        self.qkv = nn.Conv2d(ch, 3*ch, 1, bias=False)
 
     def forward(self, x):
         size = x.shape[2:]
@@ -84,20 +84,20 @@ class Attention(nn.Module):
         y = F.scaled_dot_product_attention(q, k, v).permute(0,2,1,3).reshape(B, H, W, C).permute(0,3,1,2)
         return F.interpolate(y, size=size) if self.pool>1 else y
 
-# %% ../nbs/03_layers.ipynb #09f247cd
+# %% ../nbs/03_layers.ipynb #a8af38f8
 class HighMixer(nn.Module):
-    "The convolutional part of @eq-mixer: `ch` channels in, twice as many out"
+    "The convolutional part of @eq-mixer: `ch` channels in; twice as many out, in one or two pieces"
     def __init__(self, ch):
         super().__init__()
         self.half = ch//2; rest = ch-self.half
-        self.pool = nn.Conv2d(self.half, 2*self.half, 1) if self.half else None
+        self.pool = nn.Conv2d(self.half, 2*self.half, 1, bias=False) if self.half else None
         self.conv = nn.Sequential(nn.Conv2d(rest, 2*rest, 1, bias=False), nn.Conv2d(2*rest, 2*rest, 3, padding=1, groups=2*rest, bias=False))
 
     def forward(self, x):
-        y = self.conv(x[:,self.half:])
-        return F.silu(torch.cat([self.pool(F.max_pool2d(x[:,:self.half], 3, 1, 1)), y], 1) if self.half else y)
+        pooled = [F.silu(self.pool(F.max_pool2d(x[:,:self.half], 3, 1, 1)))] if self.half else []
+        return pooled+[F.silu(self.conv(x[:,self.half:]))]
 
-# %% ../nbs/03_layers.ipynb #8bc46caf
+# %% ../nbs/03_layers.ipynb #83cfe509
 def high_channels(
     ch:int, # Channels of the mixer
     mix:float, # Share of them for convolution, in [0, 1]
@@ -107,7 +107,7 @@ def high_channels(
     if not 0<=mix<=1: raise ValueError(f'`mix` is the share of channels given to convolution, from 0 to 1, but is {mix}.')
     return ch if mix==1 else min(ch, round(mix*ch/unit+1e-9)*unit)
 
-# %% ../nbs/03_layers.ipynb #0942f765
+# %% ../nbs/03_layers.ipynb #7a77a049
 class InceptionMixer(nn.Module):
     "Convolution on the first channels, attention on the others, and both mixed (@eq-mixer)"
     def __init__(self,
@@ -122,15 +122,18 @@ class InceptionMixer(nn.Module):
         self.conv = HighMixer(self.high) if self.high else None
         self.att = Attention(low, head_dim, pool) if low else None
         self.fuse = nn.Conv2d(wide, wide, 3, padding=1, groups=wide, bias=False)
-        self.out = nn.Conv2d(wide, ch, 1)
+        self.out = nn.Conv2d(wide, ch, 1, bias=False)
         with torch.no_grad(): self.fuse.weight[:,:,1,1] += 1
 
     def forward(self, x):
-        parts = ([self.conv(x[:,:self.high])] if self.conv else []) + ([self.att(x[:,self.high:])] if self.att else [])
+        parts = (self.conv(x[:,:self.high]) if self.conv else []) + ([self.att(x[:,self.high:])] if self.att else [])
         return self.out(self.fuse(torch.cat(parts, 1)))
 
-# %% ../nbs/03_layers.ipynb #2245270f
-def zero(layer): "`layer`, its weights and bias set to 0"; nn.init.zeros_(layer.weight); nn.init.zeros_(layer.bias); return layer
+# %% ../nbs/03_layers.ipynb #42a7541e
+def zero(layer):
+    "`layer`, its weights and bias set to 0"
+    for p in layer.parameters(): nn.init.zeros_(p)
+    return layer
 
 def _skip(i, o): return nn.Identity() if i==o else nn.Conv2d(i, o, 1)
 
@@ -146,14 +149,14 @@ class MixBlock(nn.Module):
         super().__init__()
         self.skip,self.norm1,self.norm2 = _skip(i, o),Modulate(o, emb),Modulate(o, emb)
         self.mixer = InceptionMixer(o, mix, **kw); zero(self.mixer.out)
-        self.ff1,self.ff2 = nn.Conv2d(o, expand*o, 1),zero(nn.Conv2d(expand*o, o, 1))
+        self.ff1,self.ff2 = nn.Conv2d(o, expand*o, 1, bias=False),zero(nn.Conv2d(expand*o, o, 1))
 
     def forward(self, x, e):
         x = self.skip(x)
         x = x + self.mixer(self.norm1(x, e))
         return x + self.ff2(F.silu(self.ff1(self.norm2(x, e))))
 
-# %% ../nbs/03_layers.ipynb #efb80e87
+# %% ../nbs/03_layers.ipynb #6af85159
 class ConvBlock(nn.Module):
     "Two 3 x 3 convolutions, residual; the second norm is modulated (as in arXiv 2105.05233)"
     def __init__(self,
@@ -168,7 +171,7 @@ class ConvBlock(nn.Module):
         y = self.conv1(F.silu(self.norm1(x)))
         return self.skip(x) + self.conv2(F.silu(self.norm2(y, e)))
 
-# %% ../nbs/03_layers.ipynb #a2dedb81
+# %% ../nbs/03_layers.ipynb #13871dc0
 def grid_embedding(
     h:int, w:int, # Rows and columns
     dim:int, # Length of the embedding, a multiple of 4
@@ -179,7 +182,7 @@ def grid_embedding(
     rows,cols = (timestep_embedding(torch.arange(n, device=device), dim//2) for n in (h,w))
     return torch.cat([rows.repeat_interleave(w, 0), cols.repeat(h, 1)], 1)
 
-# %% ../nbs/03_layers.ipynb #3a23c4d6
+# %% ../nbs/03_layers.ipynb #fc9ab42d
 class DiTBlock(nn.Module):
     "Attention and a token-wise network, each normalised, modulated and gated by the condition"
     def __init__(self,

@@ -192,7 +192,7 @@ def _stamp(folder):
     try: s = (folder/'config.json').stat(); return s.st_ino,s.st_mtime_ns
     except OSError: return None
 
-# %% ../nbs/07_model.ipynb #ba29c357
+# %% ../nbs/07_model.ipynb #495b6961
 def _checked(folder, row):
     "The file that a row of the config names, if it is what was saved"
     name,sha = row['file'],row['sha256']
@@ -202,10 +202,18 @@ def _checked(folder, row):
     if _sha256(f)!=sha: raise BundleError(f'{f} is damaged: its SHA-256 is not the one in config.json (cut short, or changed after saving).')
     return f
 
-def _tensors(f, device, copy=True):
-    "The tensors of a file by name; without `copy`, those on the CPU are mapped: they take memory when they are looked at"
+def _tensors(f, device):
+    "The tensors of a file by name; on the CPU they lie in one block, which the system has back at once when they go"
+    def get(k):      # what the file gives is mapped: its pages leave memory when it is closed
+        with safe_open(f, 'pt', device=str(device)) as o: return o.get_tensor(k) if k else o.keys()
     try:
-        with safe_open(f, 'pt', device=str(device)) as o: return {k:o.get_tensor(k).clone() if copy and device.type=='cpu' else o.get_tensor(k) for k in o.keys()}
+        names = get(None)
+        if device.type!='cpu': return {k:get(k) for k in names}
+        block,end,out = torch.empty(f.stat().st_size+64*len(names), dtype=torch.uint8),0,{}
+        for k in names:
+            w = get(k); data = w.reshape(-1).view(torch.uint8); place = block[end:end+len(data)]; place.copy_(data)
+            out[k] = place.view(w.dtype).view(w.shape); end += -(-len(data)//64)*64
+        return out
     except (SafetensorError, OSError, RuntimeError) as e: raise BundleError(f'{f} cannot be read: {e}.') from e
 
 # %% ../nbs/07_model.ipynb #02fc43a2
@@ -278,18 +286,18 @@ class Shelf:
             self._fetch(n)
         self.here.append(n)
 
-# %% ../nbs/07_model.ipynb #3d05ec8c
+# %% ../nbs/07_model.ipynb #6daae7c1
 @patch
 def _fetch(self:Shelf, n):
-    "The weights of expert `n`, mapped from its file; then a look at the next one's"
-    e = self.experts[n]; e.load_state_dict(_tensors(self.files[n], self.device, copy=False), assign=True)
+    "The weights of expert `n` from its file; then a look at the next one's"
+    e = self.experts[n]; e.load_state_dict(_tensors(self.files[n], self.device), assign=True)
     for name,b in self.extra[n].items(): module,_,leaf = name.rpartition('.'); e.get_submodule(module)._buffers[leaf] = b
     after = self.order[self.order.index(n)+1:][:1] if n in self.order else []
     for k in after: threading.Thread(target=_sha256, args=(self.files[k],), daemon=True).start()
 
-# %% ../nbs/07_model.ipynb #3e790efa
-def _parts(folder, cfg, device, copy, raw):
-    "Experts, their files, router and schedule, as `cfg` describes them"
+# %% ../nbs/07_model.ipynb #41d06909
+def _parts(folder, cfg, device, away, raw):
+    "Experts (without weights if they stay `away`), their files, router and schedule, as `cfg` describes them"
     rows,router,schedule = cfg['experts'],dict(cfg['router']),NoiseSchedule.from_config(cfg['schedule']); weights = router.pop('weights', None)
     if raw and any('raw' not in r for r in rows): raise BundleError(f'{folder} has no raw weights beside the averaged ones: load it without `raw`.')
     if router.get('n_experts', len(rows))!=len(rows): raise ValueError(f'there are {len(rows)} experts, and a router for {router["n_experts"]!r}')
@@ -298,11 +306,11 @@ def _parts(folder, cfg, device, copy, raw):
     files = [_checked(folder, r['raw'] if raw else r) for r in rows]
     experts = []
     for f,r in zip(files, rows):
-        experts.append(_build(f, _tensors(f, device, copy), lambda: expert_from_config(r['config']), device))
-        if not copy: experts[-1].to('meta')
+        experts.append(_build(f, _tensors(f, device), lambda: expert_from_config(r['config']), device))
+        if away: experts[-1].to('meta')
     return experts,files,router,schedule
 
-# %% ../nbs/07_model.ipynb #69471e06
+# %% ../nbs/07_model.ipynb #f8c751f8
 @patch(cls_method=True)
 def load(cls:MEME,
     folder, # As `save` made it
@@ -314,7 +322,7 @@ def load(cls:MEME,
     if resident is not None and (not isinstance(resident, int) or resident<1): raise ValueError(f'`resident` is a number of experts in memory, at least 1, or `None` for all, but is {resident!r}.')
     device,folder = torch_device(device),Path(folder); stamp = _stamp(folder); cfg = _read_config(folder)
     try:
-        experts,files,router,schedule = _parts(folder, cfg, device, resident is None, raw)
+        experts,files,router,schedule = _parts(folder, cfg, device, resident is not None, raw)
         model = cls(experts, router, schedule, cfg['prediction'], cfg['size']).eval()
     except BundleError:
         if _stamp(folder)==stamp: raise

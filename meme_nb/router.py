@@ -7,12 +7,12 @@ __all__ = ['TableRouter', 'equal_boundaries', 'IntervalRouter', 'snr_boundaries'
            'complexity', 'search_router', 'LearnedRouter', 'draw_experts', 'router_loss', 'anneal', 'SoftIntervals',
            'router_from_config']
 
-# %% ../nbs/05_router.ipynb #bdcb16d8
+# %% ../nbs/05_router.ipynb #1a9d9e4f
 import math, torch
 from torch import Tensor, nn
 from fastcore.basics import patch
 
-# %% ../nbs/05_router.ipynb #7b8b5016
+# %% ../nbs/05_router.ipynb #f5f34653
 def _in_range(t, T):
     "`t` as a tensor of whole time-steps; out of [0, T) is refused (on an accelerator left to the index check there: a look would wait for the device)"
     t = torch.as_tensor(t)
@@ -20,7 +20,7 @@ def _in_range(t, T):
         raise ValueError(f'This router knows time-steps in [0, {T}), but `t` has {t.min():g} to {t.max():g}.')
     return t.long()
 
-# %% ../nbs/05_router.ipynb #37815d5b
+# %% ../nbs/05_router.ipynb #518951ed
 class TableRouter:
     "The plain look-up: each t has one owner, and an expert may own any set of them"
     def __init__(self,
@@ -40,7 +40,7 @@ class TableRouter:
     config = property(lambda self: dict(kind='table', n_experts=self.n_experts, T=self.T, boundaries=self.boundaries, owners=self.owners), doc='JSON-able; `router_from_config` takes it')
     def __repr__(self): return f"TableRouter({', '.join(f'[{lo}, {hi}) → {n}' for (lo,hi),n in zip(self.intervals, self.owners))})"
 
-# %% ../nbs/05_router.ipynb #1fcf8875
+# %% ../nbs/05_router.ipynb #de27ac71
 @patch
 def pick(self:TableRouter,
     t # Time-steps: tensor (B,) or number, whole or fractional, in [0, T)
@@ -58,7 +58,7 @@ def own(self:TableRouter,
     "The time-steps of one expert"
     return (self._tables[torch.device('cpu')]==expert).nonzero()[:,0]
 
-# %% ../nbs/05_router.ipynb #0ca8027a
+# %% ../nbs/05_router.ipynb #d3ac9dae
 def equal_boundaries(
     n:int, # Number of experts
     T:int=1000 # Number of time-steps
@@ -67,7 +67,7 @@ def equal_boundaries(
     if not 1<=n<=T: raise ValueError(f'{T} time-steps can be shared by 1 to {T} experts, not by {n}.')
     return [round(i*T/n) for i in range(1,n)]
 
-# %% ../nbs/05_router.ipynb #57302ac6
+# %% ../nbs/05_router.ipynb #3afbb073
 class IntervalRouter(TableRouter):
     "Expert n owns the n-th of `n_experts` intervals `[lo, hi)` of the time axis, counted from the clean side"
     def __init__(self,
@@ -83,13 +83,13 @@ class IntervalRouter(TableRouter):
     config = property(lambda self: dict(kind='interval', n_experts=self.n_experts, T=self.T, boundaries=self.boundaries), doc='JSON-able; `router_from_config` takes it')
     def __repr__(self): return f'IntervalRouter({self.intervals})'
 
-# %% ../nbs/05_router.ipynb #95379dd9
+# %% ../nbs/05_router.ipynb #184ed9d2
 def _fill(owners, boundaries, T):
     "The table (T,) whose k-th run, between two boundaries, belongs to `owners[k]`"
     if not isinstance(T, int) or not 1<=T<=1_000_000: raise ValueError(f'`T` is the number of time-steps, a whole number from 1 to 1,000,000, but is {T!r}.')
     return torch.tensor(list(owners)).repeat_interleave(torch.tensor([hi-lo for lo,hi in zip([0]+boundaries, boundaries+[T])]))
 
-# %% ../nbs/05_router.ipynb #4bcbd933
+# %% ../nbs/05_router.ipynb #704cdee1
 def _rows(T, schedule, ax, height):
     "The axes to draw on, each with its name and the place (T+1,) of every t on it"
     rows = [('t', torch.arange(T+1.))]
@@ -99,7 +99,7 @@ def _rows(T, schedule, ax, height):
     axs = plt.subplots(len(rows), 1, figsize=(8,height*len(rows)+.3), layout='constrained', squeeze=False)[1][:,0]
     return [(ax,*row) for ax,row in zip(axs, rows)]
 
-# %% ../nbs/05_router.ipynb #3e2429ff
+# %% ../nbs/05_router.ipynb #6d076046
 @patch
 def plot(self:TableRouter,
     schedule=None, # A `NoiseSchedule`: adds the same intervals on the axis of log-SNR
@@ -114,7 +114,7 @@ def plot(self:TableRouter,
         ax.set(yticks=[], xlabel=name, xlim=(at[0],at[-1]))
     return [ax for ax,*_ in rows]
 
-# %% ../nbs/05_router.ipynb #6badc483
+# %% ../nbs/05_router.ipynb #d3dfe03a
 def _apart(places, T):
     "`places` as inner boundaries: whole, strictly growing, each interval with a time-step or more"
     b,n = [round(o) for o in places],len(places)+1
@@ -122,7 +122,7 @@ def _apart(places, T):
     for i in reversed(range(n-1)): b[i] = min(b[i], (b[i+1] if i<n-2 else T)-1)
     return b
 
-# %% ../nbs/05_router.ipynb #bd6450ae
+# %% ../nbs/05_router.ipynb #302d1f1a
 def snr_boundaries(
     n:int, # Number of experts
     schedule # A `NoiseSchedule`
@@ -133,7 +133,7 @@ def snr_boundaries(
     levels = lam[0]+(lam[-1]-lam[0])*torch.arange(1, n, dtype=torch.float64)/n
     return _apart(torch.searchsorted(-lam, -levels).tolist(), schedule.T)
 
-# %% ../nbs/05_router.ipynb #dd21eaa0
+# %% ../nbs/05_router.ipynb #8d29aca8
 def ratio_boundaries(
     *ratios, # Where one expert hands over to the next, as shares of T: growing, in (0, 1)
     T:int=1000 # Number of time-steps
@@ -144,7 +144,7 @@ def ratio_boundaries(
     if any(lo>=hi for lo,hi in zip([0]+b, b+[T])): raise ValueError(f'With T = {T} the ratios {ratios} give the boundaries {b}, and some expert would own nothing: they must grow, further apart.')
     return b
 
-# %% ../nbs/05_router.ipynb #7a66fbd8
+# %% ../nbs/05_router.ipynb #4ce4b3d8
 def complexity_boundaries(
     n:int, # Number of experts
     monitor, # Difficulty of each t, or of each of fewer equal bins: ≥ 0, not all of it 0
@@ -158,7 +158,7 @@ def complexity_boundaries(
     i = torch.searchsorted(total, want).clamp(1, len(m)); part = (want-total[i-1])/m[i-1]
     return _apart(((i-1+part)*T/len(m)).tolist(), T)
 
-# %% ../nbs/05_router.ipynb #a180e67d
+# %% ../nbs/05_router.ipynb #043b1ac4
 def _velocity(denoise, schedule, y, t):
     "dy/dr at time t (@eq-acceleration)"
     a,s = schedule.at(t, y)
@@ -169,7 +169,7 @@ def _noise_share(schedule, t):
     a,s = schedule.at(t, torch.empty(1, dtype=torch.float64))
     return (s/(a+s)).item()
 
-# %% ../nbs/05_router.ipynb #423d54f7
+# %% ../nbs/05_router.ipynb #f6ed3d91
 @torch.no_grad()
 def complexity(
     denoise, # `denoise(x, t) -> x0`: a light model is good enough
@@ -189,7 +189,7 @@ def complexity(
         out.append(turn.double().flatten(1).norm(dim=1).mean())
     return torch.stack(out).cpu()
 
-# %% ../nbs/05_router.ipynb #1852d198
+# %% ../nbs/05_router.ipynb #02534dcb
 def _ahead(loss, cost, price, switches):
     "Least `loss + price·cost` of the bins from b on (@eq-price): (bins+1, prices, hand-overs left, expert before); and that of each choice"
     unit = loss.T[:,None,None]+price[:,None,None]*cost; bins,N = len(unit),len(cost)
@@ -200,7 +200,7 @@ def _ahead(loss, cost, price, switches):
         else: D[b] = go; D[b,:,1:] = torch.minimum(go[:,1:], best[:,:-1])
     return unit[:,:,0],D
 
-# %% ../nbs/05_router.ipynb #8b5a768d
+# %% ../nbs/05_router.ipynb #89ae5a2a
 def _trace(unit, D, switches):
     "For each price, the table (prices, bins) that attains the bound"
     bins,P,N = unit.shape; S = D.shape[2]; row = torch.arange(P); left,last,out = torch.full((P,), S-1),None,[]
@@ -211,7 +211,7 @@ def _trace(unit, D, switches):
         last = value.argmin(1); left = then[row, last]; out.append(last)
     return torch.stack(out, 1)
 
-# %% ../nbs/05_router.ipynb #ca5b81e7
+# %% ../nbs/05_router.ipynb #339634c0
 def _prices(loss, cost, limit, switches):
     "Prices around the one that just meets the budget, and the least loss of the affordable tables met on the way"
     gap = cost.unique().diff(); gap = gap[gap>1e-9*cost.max()]; top = 2*(loss.amax(0)-loss.amin(0)).sum()/gap.min() if len(gap) else loss.new_ones(())
@@ -230,7 +230,7 @@ def _front(state, cost, loss):
     key = rank[o]-state[o]*(len(o)+1); low = key.cummin(0).values         # ranks, not losses: nothing is rounded
     return o[torch.cat([key[:1]==key[:1], key[1:]<low[:-1]])]
 
-# %% ../nbs/05_router.ipynb #86de746c
+# %% ../nbs/05_router.ipynb #7382c9c6
 def _search(loss, cost, limit, switches):
     "The owner of each bin (bins,), by labels of partial tables"
     (N,bins),least,each = loss.shape,cost.min(),torch.arange(len(cost))
@@ -247,7 +247,7 @@ def _search(loss, cost, limit, switches):
     for parent,e in reversed(back): out.append(int(e[i])); i = int(parent[i])
     return torch.tensor(out[::-1])
 
-# %% ../nbs/05_router.ipynb #ab13adfa
+# %% ../nbs/05_router.ipynb #d4c0b50a
 def search_router(
     loss, # Loss of each expert in each of equal bins of the time axis (N, bins), ≥ 0
     cost, # Of one bin's work, for each expert (N,), ≥ 0
@@ -265,7 +265,7 @@ def search_router(
     if not limit>=least: raise ValueError(f'A budget of {budget} is too small: {bins} bins cost at least {least:g}, all done by the cheapest expert.')
     return TableRouter(_search(loss, cost, limit, None if switches is None or switches>=bins-1 else switches)[torch.arange(T)*bins//T], len(cost))
 
-# %% ../nbs/05_router.ipynb #8e076b68
+# %% ../nbs/05_router.ipynb #04f90dd8
 class LearnedRouter(nn.Module):
     "Scores each expert by the log-SNR of t, and by the noisy image if it may look (@eq-scores)"
     def __init__(self,
@@ -276,7 +276,7 @@ class LearnedRouter(nn.Module):
         channels:int=None, # Of the images, if the router looks at them; `None`: it looks at t alone
         width:int=64, # Hidden units
         freqs:int=8, # K of the Fourier features
-        bins:int=100 # Parts of the time axis that keep a mean loss each; T at most
+        bins:int=100 # Parts of the time axis that keep each expert's mean loss; T at most
     ):
         super().__init__()
         if schedule is not None and schedule.T!=T: raise ValueError(f'Router and schedule must share one time axis, but have T = {T} and {schedule.T}.')
@@ -287,12 +287,12 @@ class LearnedRouter(nn.Module):
         self.n_experts,self.T,self.channels = n_experts,T,channels
         self.config = dict(kind='learned', n_experts=n_experts, T=T, channels=channels, width=width, freqs=freqs, bins=bins)
         axis = torch.linspace(-1, 1, T) if schedule is None else (schedule.logsnr/8).tanh()
-        for name,o in dict(axis=axis, prior=prior, mean_loss=torch.full((min(bins, T),), math.nan)).items(): self.register_buffer(name, o)
+        for name,o in dict(axis=axis, prior=prior, mean_loss=torch.full((n_experts,min(bins, T)), math.nan)).items(): self.register_buffer(name, o)
         self.net = nn.Sequential(nn.Linear(1+2*freqs+18*(channels or 0), width), nn.SiLU(), nn.Linear(width, n_experts))
         for o in self.net[-1].parameters(): nn.init.zeros_(o)
     def __repr__(self): return f"LearnedRouter({', '.join(f'{k}={v}' for k,v in self.config.items() if k!='kind')})"
 
-# %% ../nbs/05_router.ipynb #9a24abcb
+# %% ../nbs/05_router.ipynb #46edf47e
 @patch
 def logits(self:LearnedRouter,
     t, # Time-steps: tensor (B,) or number; fractional ones count as their floor, as in a table
@@ -312,20 +312,20 @@ def probs(self:LearnedRouter,
     "The probability of each expert"
     return self.logits(t, x).softmax(-1)
 
-# %% ../nbs/05_router.ipynb #a97147ab
+# %% ../nbs/05_router.ipynb #08eda5e2
 def _pooled(x, channels):
     "Mean, standard deviation and 4 × 4 average of each channel (B, 18C)"
     if x is None or x.ndim!=4 or x.shape[1]!=channels: raise ValueError(f'This router looks at the noisy images, so it needs `x` of shape (B, {channels}, H, W), but got {None if x is None else tuple(x.shape)}.')
     x = x.float(); return torch.cat([x.mean((2,3)), x.std((2,3), correction=0), nn.functional.adaptive_avg_pool2d(x, 4).flatten(1)], 1)
 
-# %% ../nbs/05_router.ipynb #3aba19d4
+# %% ../nbs/05_router.ipynb #a928127b
 @patch(as_prop=True)
 def table(self:LearnedRouter):
     "Owner of each t, LongTensor (T,): the arg-max"
     if self.channels: raise ValueError('This router looks at the images, so no table of t says what it does: ask it with `pick(t, x)`.')
     with torch.no_grad(): return self.logits(torch.arange(self.T)).argmax(-1)
 
-# %% ../nbs/05_router.ipynb #c2085c3b
+# %% ../nbs/05_router.ipynb #e149c5c7
 @patch
 def pick(self:LearnedRouter,
     t, # Time-steps: tensor (B,) or number, whole or fractional, in [0, T)
@@ -349,7 +349,7 @@ def to_intervals(self:LearnedRouter) -> TableRouter:
     t = TableRouter(self.table, self.n_experts)
     return IntervalRouter(self.n_experts, self.T, t.boundaries) if t.owners==list(range(self.n_experts)) else t
 
-# %% ../nbs/05_router.ipynb #6bbadef2
+# %% ../nbs/05_router.ipynb #c4e05aa4
 @patch
 def regularizer(self:LearnedRouter,
     t:Tensor, # Time-steps (B,)
@@ -361,7 +361,7 @@ def regularizer(self:LearnedRouter,
     p = self.probs(t, x); H = lambda p: -torch.special.xlogy(p, p.clamp(min=1e-30)).sum(-1)
     return balance+(entropy*H(p).mean()-balance*H(p.mean(0)))/math.log(self.n_experts) if self.n_experts>1 else 0*p.sum()
 
-# %% ../nbs/05_router.ipynb #0d8b4636
+# %% ../nbs/05_router.ipynb #795d5216
 @patch
 @torch.no_grad()
 def share(self:LearnedRouter,
@@ -380,7 +380,7 @@ def dead(self:LearnedRouter,
     "The experts whose share is less than `least` of an equal one"
     return (self.share(t, x)<least/self.n_experts).nonzero()[:,0].tolist()
 
-# %% ../nbs/05_router.ipynb #fe3b5530
+# %% ../nbs/05_router.ipynb #c901b8b0
 def draw_experts(
     logits:Tensor, # Scores (B, N), as `logits` of a router gives them
     how:str='expected', # 'expected' or 'gumbel'
@@ -399,32 +399,36 @@ def draw_experts(
     if k==N: return torch.arange(N, device=p.device).expand(len(p), N),p
     n = q.detach().multinomial(k, replacement=True, generator=generator); return n,p.gather(1, n)/(k*q.detach().gather(1, n))
 
-# %% ../nbs/05_router.ipynb #8ab2e2fa
-def router_loss(
-    weights:Tensor, # (B, k) from `draw_experts`
-    losses:Tensor, # Of the drawn experts (B, k)
-    baseline:Tensor # Usual loss at each sample's t (B,), > 0, as `observe` gives it
-) -> Tensor: # (B,): has the value of the weighted losses, and a gradient for the router
-    "Trains experts and router at once (@eq-route)"
-    return (weights.detach()*losses+(weights-weights.detach())*(losses.detach()/baseline[:,None]-1)).sum(1)
-
-# %% ../nbs/05_router.ipynb #7156e200
+# %% ../nbs/05_router.ipynb #9782fa9b
 @patch
 @torch.no_grad()
 def observe(self:LearnedRouter,
     t:Tensor, # Time-steps (B,)
-    losses:Tensor, # Of the drawn experts (B, k); not finite ones are left out
-    weights:Tensor, # (B, k) from `draw_experts`
-    keep:int=200 # About how many samples the mean remembers
-) -> Tensor: # (B,): the mean before these losses
-    "The usual loss at each t, for `router_loss`; then takes note of these"
-    mu,bins = self.mean_loss,len(self.mean_loss); b = _in_range(t, self.T).to(mu.device)*bins//self.T; l,w = losses.detach().float(),weights.detach().float()
-    ok = torch.isfinite(l); l,w = torch.where(ok, l, 0),torch.where(ok, w, 0); add = lambda o: torch.zeros_like(mu).index_add_(0, b, o)
-    n,total = add(ok.any(1).float()),add(w.sum(1)); now = add((w*l).sum(1))/total; before = torch.where(mu.isnan(), now, mu)
-    mu.copy_(torch.where(total>0, before+(now-before)*(1-(1-1/keep)**n), mu))
-    return before[b].clamp(min=1e-12)
+    experts:Tensor, # LongTensor (B, k) from `draw_experts`
+    losses:Tensor, # Theirs (B, k); not finite ones are left out
+    keep:int=100 # About how many samples a mean remembers
+) -> Tensor: # (B, n_experts)
+    "Each expert's usual loss at each t, for `router_loss`; then takes note of these"
+    m = self.mean_loss; b = _in_range(t, self.T).to(m.device)*m.shape[1]//self.T; cell = (experts*m.shape[1]+b[:,None]).flatten()
+    l = losses.detach().float().flatten(); ok = torch.isfinite(l); add = lambda o: m.new_zeros(m.numel()).index_add_(0, cell, torch.where(ok, o, 0)).reshape(m.shape)
+    n = add(torch.ones_like(l)); now = add(l)/n; old = m.clone()
+    m.copy_(torch.where(n>0, torch.where(m.isnan(), now, m+(now-m)*(1-(1-1/keep)**n)), m))
+    usual = torch.where(old.isnan().all(0), m, old); usual = torch.where(usual.isnan(), usual.nanmean(0), usual)
+    return usual.nan_to_num(1.)[:,b].T.clamp(min=1e-12)
 
-# %% ../nbs/05_router.ipynb #2d0af16f
+# %% ../nbs/05_router.ipynb #7895726a
+def router_loss(
+    logits:Tensor, # Scores (B, N)
+    experts:Tensor, # Drawn ones, LongTensor (B, k), from `draw_experts`
+    weights:Tensor, # Theirs (B, k), from `draw_experts`
+    losses:Tensor, # Theirs (B, k)
+    usual:Tensor # Each expert's usual loss (B, N), > 0, as `observe` gives it
+) -> Tensor: # (B,): has the value of the weighted losses, and a gradient for the router
+    "Trains experts and router at once (@eq-route)"
+    p,w = logits.float().softmax(-1),weights.detach(); book,surprise = (p*usual).sum(1),((weights-w)*(losses.detach()-usual.gather(1, experts))).sum(1)
+    return (w*losses).sum(1)+(book-book.detach()+surprise)/book.detach()
+
+# %% ../nbs/05_router.ipynb #e7f98b43
 def anneal(
     start:float, # Value at the beginning
     end:float=0., # Value from `until` on
@@ -434,7 +438,7 @@ def anneal(
     if not 0<until<=1: raise ValueError(f'`until` is a share of training, in (0, 1], but is {until}.')
     return lambda progress: end if progress>=until else start+(end-start)*progress/until
 
-# %% ../nbs/05_router.ipynb #b32ff081
+# %% ../nbs/05_router.ipynb #78d2fe91
 @patch
 @torch.no_grad()
 def plot(self:LearnedRouter,
@@ -447,13 +451,13 @@ def plot(self:LearnedRouter,
     for ax,name,at in rows: ax.stackplot(at[:-1], p.T, labels=names, colors=[f'C{i%10}' for i in range(self.n_experts)]); ax.set(xlabel=name, xlim=(at[0],at[-1]), ylim=(0,1), yticks=[0,1])
     rows[0][0].legend(fontsize=7, loc='center left', bbox_to_anchor=(1,.5)); return [ax for ax,*_ in rows]
 
-# %% ../nbs/05_router.ipynb #a236f9f3
+# %% ../nbs/05_router.ipynb #711257e5
 def _runs(t):
     "The runs [(lo, hi), ...] of growing whole numbers"
     cut = ((t.diff()!=1).nonzero()[:,0]+1).tolist()
     return [(int(t[a]),int(t[b-1])+1) for a,b in zip([0]+cut, cut+[len(t)])]
 
-# %% ../nbs/05_router.ipynb #8f8b18aa
+# %% ../nbs/05_router.ipynb #1c0ac5b6
 class SoftIntervals:
     "Soft interval assignment: expert n trains on its own time-steps with probability `p[n]`, else on all t (arXiv 2306.04990)"
     def __init__(self,
@@ -468,7 +472,7 @@ class SoftIntervals:
 
     def __repr__(self): return f'SoftIntervals({self.router}, p={self.p})'
 
-# %% ../nbs/05_router.ipynb #eb8c52c3
+# %% ../nbs/05_router.ipynb #eae7c5ef
 @patch
 def _own(self:SoftIntervals, expert):
     "The expert's time-steps, or all where it has none; their runs, and with `draw` the share of each run"
@@ -477,7 +481,7 @@ def _own(self:SoftIntervals, expert):
     law = self.draw.law(0, T); mass = torch.stack([law[lo:hi].sum() for lo,hi in runs])
     return t,runs,mass/mass.sum() if mass.sum()>0 else torch.tensor([hi-lo for lo,hi in runs], dtype=torch.float64)/len(t)
 
-# %% ../nbs/05_router.ipynb #ddc28697
+# %% ../nbs/05_router.ipynb #8c050767
 @patch
 def sample(self:SoftIntervals,
     expert:int, # Whose training
@@ -515,7 +519,7 @@ def weight(self:SoftIntervals,
     want = SoftIntervals(self.router, self.p).law(expert)
     return (want/self.law(expert))[t.cpu()].float().to(t.device)
 
-# %% ../nbs/05_router.ipynb #b95541f6
+# %% ../nbs/05_router.ipynb #3de08dfc
 def router_from_config(
     config:dict, # As a router's `.config` gives it
     schedule=None # For a learned router on the axis of log-SNR; a state that is loaded brings the axis along
@@ -526,7 +530,7 @@ def router_from_config(
     try: return kinds[kind](**kw, **(dict(schedule=schedule) if kind=='learned' else {}))
     except TypeError as e: raise ValueError(f'The {kind} router does not take these arguments: {e}.') from e
 
-# %% ../nbs/05_router.ipynb #65cf06aa
+# %% ../nbs/05_router.ipynb #8763ee48
 def _from_runs(n_experts, T, boundaries, owners):
     "The `TableRouter` with these runs"
     b = list(boundaries)

@@ -53,7 +53,7 @@ class LateBar:
         delay:float=1. # Seconds
     ): self.total,self.comment,self.delay,self.done,self.bar,self.start = total,comment,delay,0,None,time.monotonic()
 
-# %% ../nbs/02_samplers.ipynb #9356af12
+# %% ../nbs/02_samplers.ipynb #27acae5c
 @patch
 def step(self:LateBar):
     "One step is done"
@@ -61,6 +61,7 @@ def step(self:LateBar):
     if self.bar is None and time.monotonic()-self.start>self.delay:
         from fastprogress.fastprogress import progress_bar
         self.bar = progress_bar(range(self.total)); self.bar.comment = self.comment; self.bar.update(0)
+        self.bar.start_t -= time.monotonic()-self.start
     if self.bar is not None: self.bar.update(self.done)
 
 # %% ../nbs/02_samplers.ipynb #ad07f789

@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['NoisingCallback', 'WeightCallback', 'HistoryCallback', 'HybridCallback', 'ExpertLossesCallback', 'EMACallback',
-           'inherit', 'BranchCallback', 'TimeLimitCallback', 'StopCallback', 'NameExpertCallback', 'check_data',
-           'expert_groups', 'MEMELearner', 'adamw', 'meme_learner']
+           'inherit', 'BranchCallback', 'TimeLimitCallback', 'StopCallback', 'RouterCallback', 'NameExpertCallback',
+           'check_data', 'expert_groups', 'MEMELearner', 'adamw', 'meme_learner']
 
-# %% ../nbs/09_training.ipynb #72f19bb6
-import copy, signal, threading, time
+# %% ../nbs/09_training.ipynb #7ac811cb
+import copy, signal, threading, time, warnings
 import torch
 from torch import nn
 from fastai.callback.core import Callback, CancelFitException
@@ -18,16 +18,19 @@ from fastai.optimizer import OptimWrapper
 from fastcore.basics import listify, patch
 from .losses import bound_loss, diffusion_loss, loss_weight, per_sample_mse, split_variance
 from .model import MEME
-from .router import SoftIntervals
+from .router import IntervalRouter, SoftIntervals, anneal, draw_experts, router_loss
 
-# %% ../nbs/09_training.ipynb #1243e54a
+# %% ../nbs/09_training.ipynb #d500e851
 class NoisingCallback(Callback):
-    "Devote each batch to one expert in turn; make `x_t` and its target"
+    "Devote each batch to one expert in turn, or spread it over all; make `x_t` and its target"
     order = -10
     def __init__(self,
-        assignment:SoftIntervals, # `.sample(expert, batch, generator)` draws the time-steps
+        assignment:SoftIntervals=None, # `.sample(expert, batch, generator)` draws the time-steps; `None` spreads each batch over all experts
         seed:int=0 # Of time-steps and noise
     ): self.assignment,self.seed = assignment,seed
+
+    @property
+    def stepped(self): "The experts that this batch trains"; return [self.expert] if isinstance(self.expert, int) else self.expert.unique().tolist()
 
     def before_fit(self):
         if 'meme' not in self.__dict__: self.meme,self.expert,self.streams = self.learn.model,-1,self._generators(self.seed)   # a second fit goes on
@@ -39,7 +42,7 @@ class NoisingCallback(Callback):
 
     def _turn(self, n, generator):
         "Choose the expert; draw `n` time-steps for it"
-        if self.training and self.only is None:
+        if self.training and self.only is None and self.assignment is not None:
             self.expert = (self.expert+1)%len(self.meme.experts)
             return self.assignment.sample(self.expert, n, generator)
         if self.training: self.expert = self.only
@@ -52,13 +55,15 @@ class NoisingCallback(Callback):
         x0,cond = self.x,(self.y if self.meme.n_classes else None)
         t = self._turn(len(x0), gt).to(x0.device); noise = torch.randn(x0.shape, generator=gn, device=x0.device)
         s = self.meme.schedule
-        weigh = self.training and self.only is None and hasattr(self.assignment.draw, 'update')     # a law that only saves effort is undone
-        self.weight = self.assignment.weight(self.expert, t) if weigh else None
-        self.learn.xb = (s.add_noise(x0, noise, t), t, cond, self.expert if self.training else None)
-        self.learn.yb = (s.target(x0, noise, t, self.meme.prediction),)+(() if self.weight is None else (self.weight,))
+        weigh = self.training and self.only is None and hasattr(getattr(self.assignment, 'draw', None), 'update')     # a law that only saves effort is undone
+        self.importance = self.assignment.weight(self.expert, t) if weigh else None
+        x_t = s.add_noise(x0, noise, t)
+        if self.training and self.expert is None: self.expert = self.meme.expert_for(t, x_t)
+        self.learn.xb = (x_t, t, cond, self.expert if self.training else None)
+        self.learn.yb = (s.target(x0, noise, t, self.meme.prediction),)+(() if self.importance is None else (self.importance,))
         self.noised = x0,self.learn.xb[0],t
 
-# %% ../nbs/09_training.ipynb #95c6637e
+# %% ../nbs/09_training.ipynb #b511e5d8
 class WeightCallback(Callback):
     "Weigh each sample's loss by log-SNR"
     order,run_valid = -9,False           # after NoisingCallback
@@ -71,13 +76,13 @@ class WeightCallback(Callback):
         w = loss_weight(self.weighting, m.schedule, self.noising.noised[2], m.prediction)
         self.learn.yb = (target, w*weight[0] if weight else w)
 
-# %% ../nbs/09_training.ipynb #2e3aaf05
+# %% ../nbs/09_training.ipynb #1cc8a160
 class HistoryCallback(Callback):
     "Tell the law of time-steps each sample's loss"
     order,run_valid = -8,False           # after the variance has been split off
     def after_pred(self): self.noising.assignment.draw.update(self.noising.noised[2], per_sample_mse(self.pred.detach(), self.yb[0]))
 
-# %% ../nbs/09_training.ipynb #72bcc0a6
+# %% ../nbs/09_training.ipynb #f9aa31e4
 class HybridCallback(Callback):
     "Train the variance by the bound: `L_simple + weight·L_vlb` (arXiv 2102.09672, equation 16)"
     order = -9
@@ -87,15 +92,19 @@ class HybridCallback(Callback):
     def after_pred(self): self.learn.pred,self.v = split_variance(self.pred, self.noising.noised[0].shape[1])
     def after_loss(self):
         m = self.noising.meme
-        vlb = bound_loss(m.schedule, *self.noising.noised, self.pred, self.v, m.prediction, self.noising.weight)
+        vlb = bound_loss(m.schedule, *self.noising.noised, self.pred, self.v, m.prediction, self.noising.importance)
         self.learn.loss_grad = self.loss_grad + self.weight*vlb
 
-# %% ../nbs/09_training.ipynb #ddea83b2
+# %% ../nbs/09_training.ipynb #c0ae27a4
 class ExpertLossesCallback(Callback):
     "Keep each expert's training losses: `.history[k]` is a list of (step, loss)"
     run_valid = False
     def before_fit(self): self.history = [[] for _ in self.noising.meme.experts]
-    def after_batch(self): self.history[self.noising.expert].append((self.train_iter, self.loss.detach()))
+    def after_batch(self):
+        k = self.noising.expert
+        if isinstance(k, int): return self.history[k].append((self.train_iter, self.loss.detach()))
+        each = per_sample_mse(self.pred.detach(), self.yb[0])
+        for n in self.noising.stepped: self.history[n].append((self.train_iter, each[k==n].mean()))
 
 @patch
 def curve(self:ExpertLossesCallback,
@@ -112,14 +121,15 @@ def plot(self:ExpertLossesCallback, smooth:int=20, ax=None):
     "A curve for each expert"
     import matplotlib.pyplot as plt
     ax = ax or plt.subplots(figsize=(6,3), layout='constrained')[1]
-    for k,((lo,hi),rows) in enumerate(zip(self.noising.meme.router.intervals, self.history)):
-        if rows: ax.plot(*self.curve(k, smooth), label=f'expert {k}: t in [{lo}, {hi})')
+    router = self.noising.meme.router; runs = {n:f': t in [{lo}, {hi})' for n,(lo,hi) in enumerate(router.intervals)} if isinstance(router, IntervalRouter) else {}
+    for k,rows in enumerate(self.history):
+        if rows: ax.plot(*self.curve(k, smooth), label=f'expert {k}{runs.get(k, "")}')
     at = getattr(getattr(self.learn, 'branch', None), 'at', None)
     if at is not None: ax.axvline(at, color='grey', ls='--', label='experts branch')
     ax.set(xlabel='step', ylabel='loss', yscale='log', title='training loss'); ax.legend()
     return ax
 
-# %% ../nbs/09_training.ipynb #5df15213
+# %% ../nbs/09_training.ipynb #efb200ea
 class EMACallback(Callback):
     "Average each expert's weights over its own steps; `.average` is the averaged `MEME`"
     order = 70
@@ -132,24 +142,25 @@ class EMACallback(Callback):
     def before_fit(self):
         if not hasattr(self.learn, 'lr_finder') and 'average' not in self.__dict__:      # lr_find takes its steps back
             self.average = copy.deepcopy(self.learn.model).eval().requires_grad_(False)
+            self.average.router = self.learn.model.router                        # one router for all: a learned one is not averaged
             self.updates = [0]*len(self.average.experts)
 
     def rate(self, n): return min(self.decay, (1+n)/(10+n))
 
     def after_step(self):
         if hasattr(self.learn, 'lr_finder'): return
-        k = self.noising.expert; self.updates[k] += 1
-        new,old = self.noising.meme.experts[k],self.average.experts[k]
-        with torch.no_grad():
-            torch._foreach_lerp_(list(old.parameters()), list(new.parameters()), 1-self.rate(self.updates[k]))
-            for a,b in zip(old.buffers(), new.buffers()): a.copy_(b)              # running statistics are averages already
+        for k in self.noising.stepped:
+            self.updates[k] += 1; new,old = self.noising.meme.experts[k],self.average.experts[k]
+            with torch.no_grad():
+                torch._foreach_lerp_(list(old.parameters()), list(new.parameters()), 1-self.rate(self.updates[k]))
+                for a,b in zip(old.buffers(), new.buffers()): a.copy_(b)          # running statistics are averages already
 
     def before_validate(self):
         if not hasattr(self.learn, 'lr_finder'): self.learn.model = self.average
     def after_validate(self): self.learn.model = self.noising.meme
     after_cancel_validate = after_validate
 
-# %% ../nbs/09_training.ipynb #ed222ba0
+# %% ../nbs/09_training.ipynb #e39a5428
 @torch.no_grad()
 def inherit(
     child:nn.Module, # Takes over the weights
@@ -163,7 +174,7 @@ def inherit(
         new.copy_(old)
         if state and old in state: state[new] = copy.deepcopy(state[old])
 
-# %% ../nbs/09_training.ipynb #fb4516c9
+# %% ../nbs/09_training.ipynb #a489e938
 class BranchCallback(Callback):
     "Train one expert on all t for the first `share` of the run, then let all others start from it"
     order,run_valid = -20,False
@@ -192,7 +203,7 @@ class BranchCallback(Callback):
             inherit(experts[k], experts[self.parent], state)
             if hasattr(self.learn, 'ema'): inherit(self.ema.average.experts[k], self.ema.average.experts[self.parent]); self.ema.updates[k] = 0
 
-# %% ../nbs/09_training.ipynb #a1f69fd2
+# %% ../nbs/09_training.ipynb #daf56891
 class TimeLimitCallback(Callback):
     "End the fit after so many minutes, its schedules complete"
     order,run_valid = 55,False     # after fastai's Recorder (50), before its ParamScheduler (60)
@@ -208,7 +219,7 @@ class TimeLimitCallback(Callback):
     def after_batch(self):
         if self.used()>=1: self.hit = True; raise CancelFitException()
 
-# %% ../nbs/09_training.ipynb #15a0be33
+# %% ../nbs/09_training.ipynb #f0571b7d
 class StopCallback(Callback):
     "End the fit cleanly on SIGINT (Ctrl-C) or SIGTERM; `.stopped` says whether that happened"
     order,run_valid = 100,False    # when everybody else has seen the batch
@@ -224,21 +235,62 @@ class StopCallback(Callback):
         if self.stopped: raise CancelFitException()
     def after_fit(self): self._restore()
 
-# %% ../nbs/09_training.ipynb #ae356b40
+# %% ../nbs/09_training.ipynb #f467a519
+class RouterCallback(Callback):
+    "Train a `LearnedRouter` with its experts: each sample is shown to experts that the router draws"
+    order = -9.5                         # after NoisingCallback, before whoever looks at the samples
+    def __init__(self,
+        how:str='expected', # As for `draw_experts`: 'expected' or 'gumbel'
+        k:int=2, # Experts for each sample; 'gumbel' draws 1
+        tau=anneal(1., .3), # Temperature of 'gumbel', by the share of the run that is done; so the next three
+        explore=anneal(1.), # Share of draws that ask any expert
+        balance=anneal(.1), # Push against neglected experts
+        entropy=anneal(0., .05) # Push against undecided time-steps
+    ): self.how,self.k,self.tau,self.explore,self.balance,self.entropy = how,1 if how=='gumbel' else k,tau,explore,balance,entropy
+
+    def before_fit(self):
+        if 'generator' not in self.__dict__: self.generator = torch.Generator(self.dls.device).manual_seed(self.noising.seed+3)
+
+# %% ../nbs/09_training.ipynb #b2c716e8
+@patch
+def before_batch(self:RouterCallback):
+    n,self.weights = self.noising,None
+    if not self.training or n.only is not None: return                   # a generalist has no use for a router
+    (x,t,cond,_),done = self.xb,self.pct_train
+    self.seen = t,(x if n.meme.router.channels else None)
+    self.logits = n.meme.router.logits(*self.seen); self.experts,self.weights = draw_experts(self.logits, self.how, self.k, self.tau(done), self.explore(done), self.generator)
+    rows = torch.arange(len(t), device=t.device).repeat_interleave(self.k); n.expert = self.experts.flatten()
+    n.noised = tuple(o[rows] for o in n.noised)
+    self.learn.xb,self.learn.yb = (x[rows], t[rows], None if cond is None else cond[rows], n.expert),tuple(o[rows] for o in self.yb)
+
+@patch
+def after_loss(self:RouterCallback):
+    if self.weights is None: return
+    router,done,(target,*weight) = self.noising.meme.router,self.pct_train,self.yb
+    losses = per_sample_mse(self.pred, target)*(weight[0] if weight else 1); losses = losses.reshape(self.weights.shape)
+    routed = router_loss(self.logits, self.experts, self.weights, losses, router.observe(self.seen[0], self.experts, losses)).mean()
+    self.learn.loss_grad = routed + router.regularizer(*self.seen, balance=self.balance(done), entropy=self.entropy(done))
+
+@patch
+def after_epoch(self:RouterCallback):
+    router = self.noising.meme.router; dead = [] if router.channels else router.dead()
+    if dead: warnings.warn(f'The router hardly asks expert {", ".join(map(str, dead))} any more: either it is best nowhere, or it was neglected before it had learned. More `balance` or `explore` would tell.')
+
+# %% ../nbs/09_training.ipynb #e0d9755b
 class NameExpertCallback(Callback):
     "In the comment of fastai's progress bar: the expert at work and its smoothed loss"
     order,run_valid = 61,False         # after ProgressCallback (60)
     def before_fit(self): self.smooth = {}
     def comment(self):
-        k,loss = self.noising.expert,self.loss.item()
+        k,n,loss = self.noising.expert,len(self.noising.meme.experts),self.loss.item(); k = k if isinstance(k, int) else 'all'
         self.smooth[k] = loss if k not in self.smooth else .9*self.smooth[k]+.1*loss
-        who = f'expert {k} of {len(self.noising.meme.experts)}' if self.noising.only is None else 'generalist'
+        who = 'generalist' if self.noising.only is not None else f'{n} experts' if k=='all' else f'expert {k} of {n}'
         return f'{who}, loss {self.smooth[k]:.4f}'
     def after_batch(self):
         bar = getattr(getattr(self.learn, 'progress', None), 'pbar', None)
         if bar is not None: bar.comment = self.comment()
 
-# %% ../nbs/09_training.ipynb #6915983c
+# %% ../nbs/09_training.ipynb #70dafdc0
 def check_data(model, dls):
     "Refuse data that the model cannot learn from, with a sentence; remember their size"
     batch = dls.one_batch(); shape = tuple(batch[0].shape[1:])
@@ -248,8 +300,10 @@ def check_data(model, dls):
     if model.n_classes and max(n, batch[1].max()+1)>model.n_classes: raise ValueError(f'The experts take {model.n_classes} classes, but the data have {max(n, batch[1].max()+1)}.')
     model.size = shape
 
-# %% ../nbs/09_training.ipynb #613c758c
-def expert_groups(model): "Each expert's parameters as a group of their own"; return [list(e.parameters()) for e in model.experts]
+# %% ../nbs/09_training.ipynb #49c6b67c
+def expert_groups(model):
+    "Each expert's parameters as a group of their own, and a learned router's at the end"
+    return [list(o.parameters()) for o in [*model.experts, model.router] if isinstance(o, nn.Module)]
 
 class MEMELearner(Learner):
     "A `Learner` that is left in order by whatever ends a fit, an exception too: signals and model as before"
@@ -259,13 +313,22 @@ class MEMELearner(Learner):
             if hasattr(self, 'stop'): self.stop._restore()
             if hasattr(self, 'noising') and 'meme' in self.noising.__dict__: self.model = self.noising.meme
 
-# %% ../nbs/09_training.ipynb #b6548f6d
+# %% ../nbs/09_training.ipynb #5c73b1d6
 def adamw(params, lr=1e-3, wd=0., betas=(.9,.99), **kw):
     "torch's AdamW for fastai, fused where the device has it"
     fused = {p.device.type for g in params for p in g} <= {'cpu','cuda'}
-    return OptimWrapper(params, torch.optim.AdamW, lr=lr, weight_decay=wd, betas=betas, fused=fused, **kw)
+    opt = OptimWrapper(params, torch.optim.AdamW, lr=listify(lr)[0], weight_decay=wd, betas=betas, fused=fused, **kw)
+    opt.set_hyper('lr', listify(lr))                                     # one for all, or one for each group
+    return opt
 
-# %% ../nbs/09_training.ipynb #c74dbbf9
+# %% ../nbs/09_training.ipynb #ac9a8bd5
+def _assignment(model, p):
+    "`p` as a `SoftIntervals`"
+    n = len(model.experts)
+    p = p or ((.8,.4,.2,.1) if n==4 else torch.linspace(.8, .1, n).tolist())
+    return p if isinstance(p, SoftIntervals) else SoftIntervals(model.router, p)
+
+# %% ../nbs/09_training.ipynb #ebdc6f5b
 def meme_learner(
     dls, # `image_dls(...)`, or fastai `DataLoaders` of (x,) or (x, y), x in [-1, 1]
     model:MEME, # Experts to train
@@ -273,18 +336,17 @@ def meme_learner(
     p=None, # Soft interval assignment, or its own-interval probability for each expert; `None`: the paper's for 4 experts, else evenly from .8 down to .1
     decay:float=.999, # Of the weights' moving average
     seed:int=0, # Of time-steps and noise
-    lr=1e-3, # Learning rate, or one for each expert
+    lr=1e-3, # Learning rate, or one for each expert (and one more for a learned router)
     **kw # For `Learner`: loss_func, opt_func, metrics, path ...
 ) -> Learner:
-    "A fastai `Learner` that trains every expert of `model` in one run"
-    n = len(model.experts); check_data(model, dls)
-    p = p or ((.8,.4,.2,.1) if n==4 else torch.linspace(.8, .1, n).tolist())
-    soft = p if isinstance(p, SoftIntervals) else SoftIntervals(model.router, p)
-    parts = [NoisingCallback(soft, seed), *([HybridCallback()] if model.learned_variance else []), *([HistoryCallback()] if hasattr(soft.draw, 'update') else []),
+    "A fastai `Learner` that trains every expert of `model` in one run, and its router if that learns"
+    check_data(model, dls); cbs = listify(cbs); learned = isinstance(model.router, nn.Module); soft = None if learned else _assignment(model, p)
+    parts = [NoisingCallback(soft, seed), *([RouterCallback()] if learned and not any(isinstance(o, RouterCallback) for o in cbs) else []),
+             *([HybridCallback()] if model.learned_variance else []), *([HistoryCallback()] if hasattr(getattr(soft, 'draw', None), 'update') else []),
              ExpertLossesCallback(), EMACallback(decay), StopCallback(), NameExpertCallback()]
-    return MEMELearner(dls, model.to(memory_format=torch.channels_last), lr=lr, splitter=expert_groups, cbs=parts+listify(cbs), **{'loss_func':diffusion_loss, 'opt_func':adamw, **kw})
+    return MEMELearner(dls, model.to(memory_format=torch.channels_last), lr=lr, splitter=expert_groups, cbs=parts+cbs, **{'loss_func':diffusion_loss, 'opt_func':adamw, **kw})
 
-# %% ../nbs/09_training.ipynb #68a269d5
+# %% ../nbs/09_training.ipynb #271658ba
 @patch
 def averaged(self:Learner):
     "The model to sample from and to save: the averaged experts"

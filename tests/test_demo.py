@@ -1,5 +1,5 @@
 "The main job as a person runs it: `meme_demo` in a process of its own, from an empty folder"
-import json, signal, subprocess, sys, time
+import json, re, signal, subprocess, sys, time
 from pathlib import Path
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_ctrl_c_while_sampling_keeps_the_bundle(tmp_path):
     from meme_nb.model import MEME
     run = subprocess.Popen([DEMO, '--steps', '1', '--out', 'out'], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     seen = ''
-    while '10/160' not in seen:      # the bar of the samples: 160 sampler steps
+    while not re.search(r'[1-9]\d*/160', seen):      # the bar of the samples: 160 sampler steps; a fast machine shows few of them
         more = run.stdout.read(20); assert more, seen
         seen += more
     run.send_signal(signal.SIGINT)

@@ -13,28 +13,30 @@ from torch.utils.flop_counter import FlopCounterMode
 from meme_nb.experts import UNet, count_params
 
 B, ROUNDS = 64, 9
-OURS = dict(mult=(1,3), depth=(2,3))
+SIZES = dict(default=dict(ours={}, diffusers=(16,32,40,40), denoising_diffusion_pytorch=(14,16)),
+             larger=dict(ours=dict(mult=(1,3), depth=(2,3)), diffusers=(32,64,64,64), denoising_diffusion_pytorch=(28,26)))
 
 class Sample(nn.Module):
     "diffusers wraps its result"
     def __init__(self, m): super().__init__(); self.m = m
     def forward(self, x, t): return self.m(x, t).sample
 
-def diffusers_unet(w=32):
+def diffusers_unet(channels):
     "The layout of DDPM's network for CIFAR-10, narrower"
     from diffusers import UNet2DModel
     down,up = ('DownBlock2D','AttnDownBlock2D','DownBlock2D','DownBlock2D'),('UpBlock2D','UpBlock2D','AttnUpBlock2D','UpBlock2D')
-    return Sample(UNet2DModel(sample_size=32, in_channels=3, out_channels=3, block_out_channels=(w,2*w,2*w,2*w), norm_num_groups=8, down_block_types=down, up_block_types=up))
+    return Sample(UNet2DModel(sample_size=32, in_channels=3, out_channels=3, block_out_channels=channels, norm_num_groups=8, down_block_types=down, up_block_types=up))
 
-def ddpm_pytorch_unet(dim=28, dim_head=30):
+def ddpm_pytorch_unet(dim, dim_head):
     "As in its README, narrower"
     from denoising_diffusion_pytorch import Unet
     return Unet(dim, dim_mults=(1,2,4,8), attn_dim_head=dim_head)
 
-def ours(width, mix): return UNet(3, width, mix=mix, **OURS).to(memory_format=torch.channels_last)
-
-ARMS = dict(conv_64=lambda: ours(64, 1.), iunet_64=lambda: ours(64, .5), diffusers=diffusers_unet, denoising_diffusion_pytorch=ddpm_pytorch_unet,
-            conv_32=lambda: ours(32, 1.), iunet_32=lambda: ours(32, .5))
+def networks(ours, diffusers, denoising_diffusion_pytorch):
+    "All that take turns, at one size"
+    def net(width, mix): return UNet(3, width, mix=mix, **ours).to(memory_format=torch.channels_last)
+    return dict(conv_64=net(64, 1.), iunet_64=net(64, .5), diffusers=diffusers_unet(diffusers), denoising_diffusion_pytorch=ddpm_pytorch_unet(*denoising_diffusion_pytorch),
+                conv_32=net(32, 1.), iunet_32=net(32, .5))
 
 def flops(m, x, t):
     with FlopCounterMode(display=False) as c, torch.no_grad(): m(x[:1], t[:1])
@@ -42,10 +44,10 @@ def flops(m, x, t):
 
 class Arm:
     "A network, its optimiser, and what was measured"
-    def __init__(self, name, x, t):
-        self.m,self.x,self.t = ARMS[name](),x,t
-        self.opt = torch.optim.AdamW(self.m.parameters(), lr=1e-4, **(dict(fused=True) if '_' in name and name[-1].isdigit() else {}))
-        self.flops,self.params,self.times = flops(self.m, x, t),count_params(self.m),dict(train=[], forward=[])
+    def __init__(self, m, x, t):
+        self.m,self.x,self.t = m,x,t
+        self.opt = torch.optim.AdamW(m.parameters(), lr=1e-4, **(dict(fused=True) if isinstance(m, UNet) else {}))
+        self.flops,self.params,self.times = flops(m, x, t),count_params(m),dict(train=[], forward=[])
 
     def train(self): F.mse_loss(self.m(self.x, self.t), self.x).backward(); self.opt.step(); self.opt.zero_grad()
     def forward(self):
@@ -59,8 +61,9 @@ def matmul(n=2048, tries=5):
     for _ in range(tries): start = time.perf_counter(); a@b; best = min(best, time.perf_counter()-start)
     return 2*n**3/best/1e9
 
-def compare(rounds=ROUNDS):
-    torch.manual_seed(0); x,t = torch.randn(B, 3, 32, 32),torch.randint(0, 1000, (B,)); arms = {k: Arm(k, x, t) for k in ARMS}; peak = []
+def compare(size, rounds=ROUNDS):
+    torch.manual_seed(0); x,t = torch.randn(B, 3, 32, 32),torch.randint(0, 1000, (B,)); arms = {k: Arm(m, x, t) for k,m in networks(**SIZES[size]).items()}; peak = []
+    costs = [arms[k].flops for k in ('conv_64','iunet_64','diffusers','denoising_diffusion_pytorch')]; assert max(costs)<=1.05*min(costs), costs
     for i in range(rounds+1):
         for a in arms.values(): a.turn()
         peak.append(matmul())
@@ -75,7 +78,7 @@ def compare(rounds=ROUNDS):
 def main(rounds=ROUNDS):
     warnings.simplefilter('ignore')
     out = dict(command=f'python tools/compare_speed.py {rounds}', date=time.strftime('%Y-%m-%d'), torch=torch.__version__, threads=torch.get_num_threads(), machine=f'{os.cpu_count()} cores, {platform.machine()}',
-               unit='GFLOP/s', batch=B, ours=OURS, **compare(rounds))
+               unit='GFLOP/s', batch=B, **{size: dict(ours=SIZES[size]['ours'], **compare(size, rounds)) for size in SIZES})
     f = Path(__file__).parent.parent/'nbs'/'images'/'speed.json'
     f.write_text(json.dumps(out, indent=1)+'\n'); print(f.read_text())
 

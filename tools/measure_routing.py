@@ -16,7 +16,7 @@ def model(experts, size): return MEME(experts, IntervalRouter(len(experts)), cos
 
 def seconds(f): start = time.perf_counter(); f(); return time.perf_counter()-start
 
-def ratio(f, g, n=40):
+def ratio(f, g, n=200):
     "Median of f's time by g's, in pairs: what disturbs the machine disturbs both"
     for _ in range(3): f(); g()
     return statistics.median(seconds(f)/seconds(g) if i%2 else 1/(seconds(g)/seconds(f)) for i in range(n))
