@@ -62,9 +62,12 @@ def _learner(steps, minutes, seed, device):
     cbs = [GradientClip(1.), BranchCallback(recipe['generalist'])] + ([TimeLimitCallback(minutes)] if minutes else [])
     return meme_learner(dls, demo_model(seed), cbs, decay=recipe['decay'], seed=seed)
 
-# %% ../nbs/16_cli.ipynb #35cc13f6
+# %% ../nbs/16_cli.ipynb #2a6a4585
 def _train(steps, minutes, seed, device):
     "A trained learner; `.seconds` of training"
+    from meme_nb.model import torch_device
+    from meme_nb.training import keep_memory
+    if torch_device(device).type=='cpu': keep_memory()
     learn = _learner(steps, minutes, seed, device); start = time.monotonic()
     with learn.no_logging(): learn.fit_one_cycle(1, recipe['lr'], pct_start=.05, moms=(.9,.9,.9))
     learn.seconds = time.monotonic()-start

@@ -226,7 +226,7 @@ def plot_mix(
     ax.set(xticks=range(n), xticklabels=range(1,n+1), yticks=range(len(mixes)), xlabel='stage', ylabel='expert', title='convolution')
     return ax
 
-# %% ../nbs/04_experts.ipynb #94191009
+# %% ../nbs/04_experts.ipynb #092bef47
 def _blank(m, size, like):
     "A black image for an expert that looks at one"
     ch = getattr(m, 'cond_ch', 0)
@@ -242,10 +242,12 @@ def count_flops(
     cond=None # What the expert takes beside a batch of one image: labels (1,), an image (1, C, H, W) or both
 ) -> int: # Floating-point operations, two for each multiply-and-add
     "Operations of one forward pass on one image, by torch's own counter"
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
     if isinstance(size, int): size = (m.in_ch, size, size)
     p = next(m.parameters()); args = torch.zeros(1, *size, device=p.device, dtype=p.dtype),torch.zeros(1, dtype=torch.long, device=p.device)
-    with FlopCounterMode(display=False) as c, torch.no_grad(): m(*args, _blank(m, size, p) if cond is None else cond)
+    # attention as two matrix products: the counter does not know every fused kernel
+    with FlopCounterMode(display=False) as c, torch.no_grad(), sdpa_kernel(SDPBackend.MATH): m(*args, _blank(m, size, p) if cond is None else cond)
     return c.get_total_flops()
 
 # %% ../nbs/04_experts.ipynb #9b59babc

@@ -22,7 +22,7 @@ def ratio(f, g, n=200):
     return statistics.median(seconds(f)/seconds(g) if i%2 else 1/(seconds(g)/seconds(f)) for i in range(n))
 
 @torch.no_grad()
-def overhead(width=32, batch=64, train=False):
+def overhead(width=32, batch=64):
     "One t; and t over all four experts"
     m = model(meme_experts(4, 3, width), (3,32,32)); x = torch.randn(batch, 3, 32, 32)
     one,spread = torch.full((batch,), 600),torch.randperm(1000, generator=torch.Generator().manual_seed(0))[:batch]
@@ -36,7 +36,7 @@ def memory(key):
 
 def sample(folder, resident):
     "In a fresh process: peak of memory while sampling, above what a process has that has sampled before; and the images"
-    small = model([UNet(1, 8, n_classes=None) for _ in range(4)], (1,16,16)); generate(small, 2, steps=4)
+    small = model([UNet(1, 8) for _ in range(4)], (1,16,16)); generate(small, 2, steps=4)
     low = memory('VmRSS'); Path('/proc/self/clear_refs').write_text('5')
     images = generate(MEME.load(folder, resident=resident), 2, steps=8)
     print('\n'+json.dumps(dict(peak=memory('VmHWM')-low, images=images.tolist())))
