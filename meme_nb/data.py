@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['assets', 'fashion_classes', 'debian_fashion', 'to_float', 'to_uint8', 'image_grid', 'Images', 'fashion_mnist',
-           'image_folder', 'BatchLoader', 'image_dls']
+           'image_folder', 'dataset_images', 'BatchLoader', 'image_dls']
 
-# %% ../nbs/08_data.ipynb #8e52b9fe
-import gzip, math, zlib
+# %% ../nbs/08_data.ipynb #886561bd
+import gzip, math, warnings, zlib
 import numpy as np, torch, torch.nn.functional as F
 from pathlib import Path
 from fastcore.basics import patch
@@ -137,28 +137,70 @@ def fashion_mnist(
     else: x,y = (_read_idx(Path(path), f'{stem}-{o}') for o in ('images-idx3-ubyte','labels-idx1-ubyte'))
     return Images(_fit(x, size), y.astype(np.int64), fashion_classes, f'Fashion-MNIST {split}')
 
-# %% ../nbs/08_data.ipynb #34bf9b02
+# %% ../nbs/08_data.ipynb #5af63422
+def _mode(channels):
+    mode = {1:'L', 3:'RGB'}.get(channels)
+    if mode is None: raise ValueError(f'`channels` is 1 (grey) or 3 (colour), but is {channels!r}.')
+    return mode
+
+def _pixels(im, size, channels, background):
+    "A PIL image as uint8 (size, size, channels)"
+    from PIL import Image, ImageOps
+    im = ImageOps.exif_transpose(im)
+    if im.has_transparency_data: im = im.convert('RGBA'); im = Image.alpha_composite(Image.new('RGBA', im.size, background), im)
+    return np.asarray(ImageOps.fit(im.convert(_mode(channels)), (size,size), Image.BICUBIC)).reshape(size, size, channels)
+
+# %% ../nbs/08_data.ipynb #bcf8ba43
 def image_folder(
     path, # Folder, searched with its sub-folders
     size:int=32, # Height and width in pixels: shorter side to `size`, then the centre
-    channels:int=3 # 3 for colour, 1 for grey
+    channels:int=3, # 3 for colour, 1 for grey
+    background='white' # Colour behind transparent parts, as PIL knows it
 ) -> Images:
     "All images below `path`; where they lie in sub-folders, those are their classes"
-    from PIL import Image, ImageOps
-    Image.init(); path = Path(path); _check_size(size)
+    from PIL import Image, ImageColor
+    Image.init(); path = Path(path); _check_size(size); _mode(channels)
+    if isinstance(background, str): ImageColor.getrgb(background)
     kinds = {e for e,k in Image.registered_extensions().items() if k in Image.OPEN and k!='EPS'}     # EPS would be run, not read
-    files = sorted(f for f in path.rglob('*') if f.suffix.lower() in kinds)
+    files = sorted(f for f in path.rglob('*') if f.suffix.lower() in kinds); x,good,bad = [],[],[]
     if not files: raise ValueError(f'No images in {path}' + ('.' if path.is_dir() else ': there is no such folder.'))
-    mode = {1:'L', 3:'RGB'}.get(channels)
-    if mode is None: raise ValueError(f'`channels` is 1 (grey) or 3 (colour), but is {channels!r}.')
-    def one(f):
-        try: return np.asarray(ImageOps.fit(Image.open(f).convert(mode), (size,size), Image.BICUBIC)).reshape(size,size,channels)
-        except (OSError, ValueError, SyntaxError) as e: raise ValueError(f'{f} cannot be read as an image: {e}. Repair it or take it out of the folder.') from e
-    x = [one(f) for f in files]
-    names = [f.relative_to(path).parts[0] if f.parent!=path else None for f in files]; classes = sorted(set(filter(None, names)))
+    for f in files:
+        try:
+            with Image.open(f) as im: x.append(_pixels(im, size, channels, background)); good.append(f)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e: bad.append(f'{f}: {e}')
+    if not good: raise ValueError(f'None of the {len(files)} images in {path} can be read; the first: {bad[0]}.')
+    if bad: warnings.warn(f'{len(bad)} of {len(files)} files in {path} cannot be read as images and are left out: ' + '; '.join(bad[:20]) + ('; ...' if len(bad)>20 else ''))
+    names = [f.relative_to(path).parts[0] if f.parent!=path else None for f in good]; classes = sorted(set(filter(None, names)))
     return Images(np.stack(x), [classes.index(o) for o in names] if classes and None not in names else None, classes or None, path.name)
 
-# %% ../nbs/08_data.ipynb #2abffbc8
+# %% ../nbs/08_data.ipynb #734e3a4f
+def _picture(o):
+    "A PIL image of whatever a data set calls an image"
+    from PIL import Image
+    if isinstance(o, Image.Image): return o
+    a = o.permute(1,2,0).numpy() if isinstance(o, torch.Tensor) and o.ndim==3 else np.asarray(o)
+    if a.dtype!=np.uint8 or a.ndim not in (2,3): raise ValueError(f'A picture is a PIL image or uint8 (H, W), (H, W, C), or a tensor (C, H, W), but this is {type(o).__name__} {a.dtype} {a.shape}. Leave `transform`s that make floats away.')
+    return Image.fromarray(a[...,0] if a.ndim==3 and a.shape[2]==1 else a)
+
+def _item(o):
+    "Picture and class of an item"
+    if isinstance(o, dict): return o['image' if 'image' in o else 'img'],o.get('label')
+    return o if isinstance(o, (tuple,list)) and len(o)==2 else (o,None)
+
+# %% ../nbs/08_data.ipynb #1706393b
+def dataset_images(
+    dataset, # With a length, and items by number
+    size:int=32, # Height and width in pixels
+    channels:int=3, # 3 for colour, 1 for grey
+    background='white' # Colour behind transparent parts
+) -> Images:
+    "All pictures of any data set, in memory"
+    _check_size(size); _mode(channels); items = [_item(dataset[i]) for i in range(len(dataset))]
+    if not items: raise ValueError('The data set is empty.')
+    y = [label for _,label in items]; classes = getattr(dataset, 'classes', None) or getattr(getattr(dataset, 'features', {}).get('label') if hasattr(dataset, 'features') else None, 'names', None)
+    return Images(np.stack([_pixels(_picture(im), size, channels, background) for im,_ in items]), None if None in y else [int(o) for o in y], classes and list(classes), type(dataset).__name__)
+
+# %% ../nbs/08_data.ipynb #2ac34753
 class BatchLoader:
     "Batches of an `Images`, gathered at once by index"
     def __init__(self,
@@ -167,18 +209,20 @@ class BatchLoader:
         shuffle:bool=True, # Random order and full batches only; else in order, with a smaller last batch
         n_batches:int=None, # Batches in an epoch; `None` is one pass over the images
         seed:int=0, # Of the order
-        device='cpu' # Where batches go
+        device='cpu', # Where batches go
+        share=(0,1) # This process and how many there are: each gets its part of every shuffled batch
     ):
+        if not 0<=share[0]<share[1] or bs%share[1]: raise ValueError(f'{share[1]} processes share batches whose size is a multiple of {share[1]}, numbered from 0; but this is number {share[0]}, and bs = {bs}.')
         if bs<1 or (n_batches is not None and n_batches<1): raise ValueError(f'A batch holds at least 1 image and an epoch at least 1 batch, but bs = {bs} and n_batches = {n_batches}.')
         if not len(images): raise ValueError('The data set is empty.')
-        self.dataset,self.bs,self.shuffle,self.device = images,bs,shuffle,torch.device(device)
+        self.dataset,self.bs,self.shuffle,self.device,self.share = images,bs,shuffle,torch.device(device),share if shuffle else (0,1)
         self.n = len(images); self.n_batches = n_batches or max(1, self.n//bs if shuffle else math.ceil(self.n/bs))
-        self.n_inp,self.generator = 1,torch.Generator().manual_seed(seed)
+        self.n_inp,self.generator = 1,torch.Generator().manual_seed(seed); self.began,self.taken,self.skip = self.generator.get_state(),0,0
 
     def __len__(self): return self.n_batches
     def to(self, device): self.device = torch.device(device); return self
 
-# %% ../nbs/08_data.ipynb #d5e04156
+# %% ../nbs/08_data.ipynb #20ef97e8
 @patch
 def indices(self:BatchLoader):
     "The indices of each batch of one epoch"
@@ -191,24 +235,40 @@ def indices(self:BatchLoader):
 
 @patch
 def __iter__(self:BatchLoader):
-    pin = self.device.type=='cuda'
+    pin,skip,(rank,world) = self.device.type=='cuda',self.skip,self.share; self.began,self.taken,self.skip = self.generator.get_state(),0,0
     for idx in self.indices():
-        yield tuple((o.pin_memory() if pin else o).to(self.device, non_blocking=pin) for o in self.dataset.batch(idx))
+        self.taken += 1
+        if self.taken>skip: yield tuple((o.pin_memory() if pin else o).to(self.device, non_blocking=pin) for o in self.dataset.batch(idx.chunk(world)[rank]))
 
 @patch
 def one_batch(self:BatchLoader):
     "The next batch, without taking it from the loop"
-    state = self.generator.get_state(); b = next(iter(self)); self.generator.set_state(state)
+    was = self.generator.get_state(),self.began,self.taken,self.skip; b = next(iter(self))
+    state,self.began,self.taken,self.skip = was; self.generator.set_state(state)
     return b
 
-# %% ../nbs/08_data.ipynb #dbd39fe3
+# %% ../nbs/08_data.ipynb #ada01b04
+@patch
+def state(self:BatchLoader) -> dict: # generator: its state when the epoch began; taken: batches since
+    "What `restore` needs to go on from here"
+    return dict(generator=self.began, taken=self.taken)
+
+@patch
+def restore(self:BatchLoader,
+    state:dict # From `state`
+):
+    "The next epoch is the rest of that one"
+    self.generator.set_state(state['generator']); self.skip = state['taken']
+
+# %% ../nbs/08_data.ipynb #d21d5499
 def image_dls(
     images:Images, # To train on
     bs:int=128, # Images in a batch
     valid:Images=None, # To validate on; `None` sets aside the last tenth of a random order
     n_batches:int=None, # Batches in an epoch; `None` is one pass
     seed:int=0, # Of the order, and of what is set aside
-    device='cpu' # Where batches go
+    device='cpu', # Where batches go
+    share=(0,1) # This process and how many there are: each gets its part of every training batch
 ):
     "Training and validation batches, as fastai `DataLoaders`"
     from fastai.data.core import DataLoaders
@@ -217,4 +277,4 @@ def image_dls(
         idx = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)); n = max(1, len(images)//10)
         images,valid = images[idx[:-n]],images[idx[-n:]]
     if valid.x.shape[1:]!=images.x.shape[1:]: raise ValueError(f'Training images are {tuple(images.x.shape[1:])}, validation images {tuple(valid.x.shape[1:])}: they must agree.')
-    return DataLoaders(BatchLoader(images, bs, True, n_batches, seed, device), BatchLoader(valid, 2*bs, False, device=device), device=torch.device(device))
+    return DataLoaders(BatchLoader(images, bs, True, n_batches, seed, device, share), BatchLoader(valid, 2*bs, False, device=device), device=torch.device(device))

@@ -4,36 +4,48 @@
 
 # %% auto #0
 __all__ = ['NoisingCallback', 'WeightCallback', 'HistoryCallback', 'HybridCallback', 'ExpertLossesCallback', 'EMACallback',
-           'inherit', 'BranchCallback', 'TimeLimitCallback', 'StopCallback', 'RouterCallback', 'NameExpertCallback',
-           'keep_memory', 'check_data', 'expert_groups', 'MEMELearner', 'adamw', 'meme_learner']
+           'inherit', 'BranchCallback', 'TimeLimitCallback', 'StopCallback', 'PrecisionCallback', 'ScalerCallback',
+           'GuardCallback', 'pack', 'unpack', 'put', 'like', 'random_state', 'set_random_state', 'run_state',
+           'set_run_state', 'save_checkpoint', 'load_checkpoint', 'finite', 'CheckpointCallback', 'EveryCallback',
+           'RouterCallback', 'NameExpertCallback', 'keep_memory', 'check_data', 'expert_groups', 'MEMELearner', 'adamw',
+           'meme_learner', 'owned', 'gather', 'ParallelCallback']
 
-# %% ../nbs/09_training.ipynb #6788d511
-import copy, ctypes, signal, threading, time, warnings
+# %% ../nbs/09_training.ipynb #2447e31a
+import copy, ctypes, hashlib, json, os, random, shutil, signal, threading, time, warnings
+import numpy as np
 import torch
+import torch.distributed as dist
+from pathlib import Path
+from safetensors import SafetensorError
+from safetensors.torch import load, save
 from torch import nn
-from fastai.callback.core import Callback, CancelFitException
+from fastai.callback.core import Callback, CancelBatchException, CancelEpochException, CancelFitException, CancelStepException
 from fastai.callback.schedule import fit_one_cycle       # gives `Learner` its method
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 from fastcore.basics import listify, patch
 from .losses import bound_loss, diffusion_loss, loss_weight, per_sample_mse, split_variance
-from .model import MEME
+from .model import MEME, BundleError
 from .router import IntervalRouter, SoftIntervals, anneal, draw_experts, router_loss
 
-# %% ../nbs/09_training.ipynb #d500e851
+# %% ../nbs/09_training.ipynb #ee115ee3
 class NoisingCallback(Callback):
     "Devote each batch to one expert in turn, or spread it over all; make `x_t` and its target"
-    order = -10
+    order,keeps = -10,('streams','turn','only','pending')
     def __init__(self,
         assignment:SoftIntervals=None, # `.sample(expert, batch, generator)` draws the time-steps; `None` spreads each batch over all experts
-        seed:int=0 # Of time-steps and noise
-    ): self.assignment,self.seed = assignment,seed
+        seed:int=0, # Of time-steps and noise
+        turns=None, # Experts in the order of their batches, again and again; `None` is each one once
+        own=None # Experts of this process: batches of others are drawn, and left to other processes; `None` is all
+    ): self.assignment,self.seed,self.turns,self.own,self.skipped = assignment,seed,turns,own,False
 
     @property
     def stepped(self): "The experts that this batch trains"; return [self.expert] if isinstance(self.expert, int) else self.expert.unique().tolist()
 
     def before_fit(self):
-        if 'meme' not in self.__dict__: self.meme,self.expert,self.streams = self.learn.model,-1,self._generators(self.seed)   # a second fit goes on
+        if 'meme' not in self.__dict__: self.meme,self.turn,self.pending,self.streams = self.learn.model,-1,False,self._generators(self.seed)   # a second fit goes on
+        n = len(self.learn.model.experts); self.turns = list(range(n) if self.turns is None else self.turns)
+        if not self.turns or not all(isinstance(k, int) and 0<=k<n for k in self.turns): raise ValueError(f'`turns` names experts from 0 to {n-1}, such as [0, 0, 1], but is {self.turns}.')
         self.learn.model,self.only = self.meme,None
 
     def _generators(self, seed):
@@ -43,18 +55,26 @@ class NoisingCallback(Callback):
     def _turn(self, n, generator):
         "Choose the expert; draw `n` time-steps for it"
         if self.training and self.only is None and self.assignment is not None:
-            self.expert = (self.expert+1)%len(self.meme.experts)
+            if not self.pending: self.turn = (self.turn+1)%len(self.turns)                         # several batches may make a step
+            self.expert = self.turns[self.turn]
             return self.assignment.sample(self.expert, n, generator)
-        if self.training: self.expert = self.only
+        if self.training: self.expert = self.only; self.turn = self.turns.index(self.only) if self.only in self.turns else self.turn
         return torch.randint(0, self.meme.schedule.T, (n,), generator=generator)
 
+    def before_step(self): self.pending = True
+    def after_step(self): self.pending = False
     def before_validate(self): self.valid_streams = self._generators(self.seed+2)
 
+    def _draw(self, x0):
+        "Time-steps and noise for `x0`: its share of what is drawn for the whole batch"
+        (gt,gn),(rank,world) = (self.streams,getattr(self.dls.train, 'share', (0,1))) if self.training else (self.valid_streams,(0,1)); n = len(x0)*world
+        t,noise = self._turn(n, gt),torch.randn((n,*x0.shape[1:]), generator=gn, device=x0.device)
+        return t.chunk(world)[rank].to(x0.device),noise.chunk(world)[rank]
+
     def before_batch(self):
-        gt,gn = self.streams if self.training else self.valid_streams
-        x0,cond = self.x,(self.y if self.meme.n_classes else None)
-        t = self._turn(len(x0), gt).to(x0.device); noise = torch.randn(x0.shape, generator=gn, device=x0.device)
-        s = self.meme.schedule
+        x0,cond,s = self.x,(self.y if self.meme.n_classes else None),self.meme.schedule
+        t,noise = self._draw(x0); self.skipped = self.training and self.own is not None and self.only is None and self.expert not in self.own
+        if self.skipped: self.learn.xb,self.learn.yb = (),(); raise CancelBatchException()
         weigh = self.training and self.only is None and hasattr(getattr(self.assignment, 'draw', None), 'update')     # a law that only saves effort is undone
         self.importance = self.assignment.weight(self.expert, t) if weigh else None
         x_t = s.add_noise(x0, noise, t)
@@ -76,10 +96,12 @@ class WeightCallback(Callback):
         w = loss_weight(self.weighting, m.schedule, self.noising.noised[2], m.prediction)
         self.learn.yb = (target, w*weight[0] if weight else w)
 
-# %% ../nbs/09_training.ipynb #1cc8a160
+# %% ../nbs/09_training.ipynb #ce0baa44
 class HistoryCallback(Callback):
     "Tell the law of time-steps each sample's loss"
     order,run_valid = -8,False           # after the variance has been split off
+    def state(self): d = self.noising.assignment.draw; return dict(losses=d.losses, seen=d.seen, mass=d.mass)
+    def restore(self, state): vars(self.noising.assignment.draw).update(state)
     def after_pred(self): self.noising.assignment.draw.update(self.noising.noised[2], per_sample_mse(self.pred.detach(), self.yb[0]))
 
 # %% ../nbs/09_training.ipynb #f9aa31e4
@@ -95,13 +117,16 @@ class HybridCallback(Callback):
         vlb = bound_loss(m.schedule, *self.noising.noised, self.pred, self.v, m.prediction, self.noising.importance)
         self.learn.loss_grad = self.loss_grad + self.weight*vlb
 
-# %% ../nbs/09_training.ipynb #c0ae27a4
+# %% ../nbs/09_training.ipynb #e3534a2e
 class ExpertLossesCallback(Callback):
     "Keep each expert's training losses: `.history[k]` is a list of (step, loss)"
     run_valid = False
     def before_fit(self): self.history = [[] for _ in self.noising.meme.experts]
+    def state(self): return [(torch.tensor([i for i,_ in r]),torch.stack([l for _,l in r])) if r else None for r in self.history]
+    def restore(self, state): self.history = [list(zip(r[0].tolist(), r[1])) if r else [] for r in state]
     def after_batch(self):
         k = self.noising.expert
+        if self.noising.skipped: return
         if isinstance(k, int): return self.history[k].append((self.train_iter, self.loss.detach()))
         each = per_sample_mse(self.pred.detach(), self.yb[0])
         for n in self.noising.stepped: self.history[n].append((self.train_iter, each[k==n].mean()))
@@ -129,10 +154,10 @@ def plot(self:ExpertLossesCallback, smooth:int=20, ax=None):
     ax.set(xlabel='step', ylabel='loss', yscale='log', title='training loss'); ax.legend()
     return ax
 
-# %% ../nbs/09_training.ipynb #efb200ea
+# %% ../nbs/09_training.ipynb #954448b1
 class EMACallback(Callback):
     "Average each expert's weights over its own steps; `.average` is the averaged `MEME`"
-    order = 70
+    order,keeps = 70,('average','updates')
     def __init__(self,
         decay:float=.999 # Share of the old average that stays at each step, once warmed up
     ):
@@ -147,8 +172,10 @@ class EMACallback(Callback):
 
     def rate(self, n): return min(self.decay, (1+n)/(10+n))
 
+    def before_step(self): self.left_out = False
+    def after_cancel_step(self): self.left_out = True
     def after_step(self):
-        if hasattr(self.learn, 'lr_finder'): return
+        if hasattr(self.learn, 'lr_finder') or self.left_out: return
         for k in self.noising.stepped:
             self.updates[k] += 1; new,old = self.noising.meme.experts[k],self.average.experts[k]
             with torch.no_grad():
@@ -174,10 +201,10 @@ def inherit(
         new.copy_(old)
         if state and old in state: state[new] = copy.deepcopy(state[old])
 
-# %% ../nbs/09_training.ipynb #a489e938
+# %% ../nbs/09_training.ipynb #8c5e2f93
 class BranchCallback(Callback):
     "Train one expert on all t for the first `share` of the run, then let all others start from it"
-    order,run_valid = -20,False
+    order,run_valid,keeps = -20,False,('at','parent')
     def __init__(self,
         share:float=.5, # Of the run, for the generalist; 0 ... 1
         parent:int=None # Which expert; `None` is the middle one
@@ -203,7 +230,7 @@ class BranchCallback(Callback):
             inherit(experts[k], experts[self.parent], state)
             if hasattr(self.learn, 'ema'): inherit(self.ema.average.experts[k], self.ema.average.experts[self.parent]); self.ema.updates[k] = 0
 
-# %% ../nbs/09_training.ipynb #daf56891
+# %% ../nbs/09_training.ipynb #ffa8b49c
 class TimeLimitCallback(Callback):
     "End the fit after so many minutes, its schedules complete"
     order,run_valid = 55,False     # after fastai's Recorder (50), before its ParamScheduler (60)
@@ -214,6 +241,8 @@ class TimeLimitCallback(Callback):
         self.minutes = minutes
 
     def before_fit(self): self.start,self.hit = time.monotonic(),False
+    def state(self): return time.monotonic()-self.start
+    def restore(self, state): self.start = time.monotonic()-state
     def used(self): return (time.monotonic()-self.start)/60/self.minutes
     def before_batch(self): self.learn.pct_train = min(1., max(self.train_iter/(self.n_iter*self.n_epoch), (self.used()-.1)/.9))
     def after_batch(self):
@@ -235,10 +264,250 @@ class StopCallback(Callback):
         if self.stopped: raise CancelFitException()
     def after_fit(self): self._restore()
 
-# %% ../nbs/09_training.ipynb #f467a519
+# %% ../nbs/09_training.ipynb #f7705c3d
+class PrecisionCallback(Callback):
+    "Run the experts under `torch.autocast`"
+    order = -9.7                         # after NoisingCallback; whoever takes predictions apart finds float32
+    def __init__(self,
+        kind:str='bfloat16' # 'bfloat16' or 'float16'; the latter wants `ScalerCallback` beside it
+    ):
+        if kind not in ('bfloat16','float16'): raise ValueError(f"Experts can run in 'bfloat16' or 'float16', not in {kind!r}.")
+        self.kind,self.open = kind,None
+    def before_batch(self): self.open = torch.autocast(self.dls.device.type, getattr(torch, self.kind)); self.open.__enter__()
+    def close(self):
+        if self.open is not None: self.open.__exit__(None, None, None); self.open = None
+    def after_pred(self): self.close(); self.learn.pred = self.pred.float()
+    def after_cancel_batch(self): self.close()
+
+# %% ../nbs/09_training.ipynb #f7e842b0
+class ScalerCallback(Callback):
+    "Scale the loss for float16, and leave out steps whose gradients have overflowed"
+    order = 10                           # after GradientAccumulation (6), before GradientClip (11)
+    def before_fit(self):
+        if 'scaler' not in self.__dict__: self.scaler = torch.amp.GradScaler(self.dls.device.type)
+    def state(self): return self.scaler.state_dict()
+    def restore(self, state): self.scaler.load_state_dict(state)
+
+    param_groups = property(lambda self: self.opt.param_groups)
+    def step(self, *args, **kw): self.fine = True                        # the scaler takes this callback for an optimiser
+    def before_backward(self): self.learn.loss_grad = self.scaler.scale(self.loss_grad)
+    def before_step(self):
+        self.fine = False; self.scaler.step(self)
+        if not self.fine: raise CancelStepException()
+    def after_step(self): self.scaler.update()
+
+# %% ../nbs/09_training.ipynb #c2498b69
+class GuardCallback(Callback):
+    "Leave out steps whose gradients are not finite"
+    order,run_valid = 10.5,False         # when gradients have been scaled back, before GradientClip (11)
+    def __init__(self,
+        patience:int=20 # Give up after so many in a row
+    ): self.patience = patience
+    def before_fit(self): self.row,self.left_out = 0,0
+
+    def before_step(self):
+        grads = [p.grad for p in self.learn.model.parameters() if p.grad is not None]
+        if not grads or torch.stack(torch._foreach_norm(grads)).isfinite().all(): self.row = 0; return
+        self.row += 1; self.left_out += 1; k = self.noising.expert; what = f'step {self.train_iter+1}'+(f', expert {k}' if isinstance(k, int) else '')
+        if self.row>=self.patience: raise ValueError(f'Training has failed: at {what} the gradients were not finite {self.row} times in a row. The weights are as they were before; try a smaller learning rate, or look for broken images.')
+        if self.row==1: warnings.warn(f'At {what} the gradients are not finite: the step is left out. A broken image does that, or a learning rate too large.')
+        raise CancelStepException()
+
+# %% ../nbs/09_training.ipynb #0e57ba87
+def pack(
+    o, # Tensors, generators, modules, numbers, strings, `None`, in dicts and lists
+    tensors:dict, # Gets the tensors, by their path
+    path:str='' # Of `o`
+): # What JSON can hold
+    "A tree as JSON and tensors"
+    if isinstance(o, torch.Generator): o = o.get_state()
+    if isinstance(o, nn.Module): o = o.state_dict()
+    if isinstance(o, torch.Tensor): tensors[path] = o.detach().cpu().contiguous(); return dict(tensor=path)
+    if isinstance(o, dict): return dict(dict=[[k, pack(v, tensors, f'{path}/{k}')] for k,v in o.items()])       # pairs: keys may be numbers
+    return [pack(v, tensors, f'{path}/{i}') for i,v in enumerate(o)] if isinstance(o, (list,tuple)) else o
+
+def unpack(o, tensors:dict):
+    "The tree again; in place of generators and modules there are their states"
+    if isinstance(o, list): return [unpack(v, tensors) for v in o]
+    if not isinstance(o, dict): return o
+    return tensors[o['tensor']] if 'tensor' in o else {k: unpack(v, tensors) for k,v in o['dict']}
+
+def put(old, new):
+    "`new` in place of `old`: a generator or a module takes the state over"
+    if isinstance(old, torch.Generator): old.set_state(new); return old
+    if isinstance(old, nn.Module): old.load_state_dict(new); return old
+    return type(old)(put(a, b) for a,b in zip(old, new)) if isinstance(old, tuple) else new
+
+# %% ../nbs/09_training.ipynb #e0b8ac1d
+def like(
+    p:torch.Tensor, # Whose layout in memory, type and device
+    v:torch.Tensor # Values, of the same shape
+) -> torch.Tensor:
+    "`v` laid out as `p`"
+    return torch.empty_like(p).copy_(v)
+
+# %% ../nbs/09_training.ipynb #653b21d2
+def random_state() -> dict:
+    "The states of torch's, Python's and numpy's global generators"
+    name,keys,*rest = np.random.get_state()
+    return dict(torch=torch.get_rng_state(), cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [], python=random.getstate(), numpy=[name,keys.tolist(),*rest])
+
+def set_random_state(state:dict):
+    "The opposite of `random_state`"
+    version,keys,gauss = state['python']; name,words,*rest = state['numpy']
+    torch.set_rng_state(state['torch']); random.setstate((version,tuple(keys),gauss)); np.random.set_state((name,np.array(words, np.uint32),*rest))
+    if state['cuda'] and torch.cuda.is_available(): torch.cuda.set_rng_state_all(state['cuda'])
+
+# %% ../nbs/09_training.ipynb #09a9ad11
+_others = dict(gradient_accumulation=('count',))                         # of fastai's own callbacks
+
+def _cb_state(cb):
+    "What a callback wants to find again; `None` if nothing"
+    keeps = getattr(cb, 'keeps', None) or _others.get(cb.name)
+    return {k: getattr(cb, k) for k in keeps} if keeps else cb.state() if 'state' in dir(type(cb)) else None
+
+def _cb_restore(cb, state):
+    if 'restore' in dir(type(cb)): cb.restore(state)
+    else:
+        for k,v in state.items(): setattr(cb, k, put(getattr(cb, k), v))
+
+# %% ../nbs/09_training.ipynb #31c067bd
+def run_state(
+    learn:Learner # From `meme_learner`, between two batches of a fit
+) -> dict: # A tree for `pack`
+    "All that has a say in the future of a run"
+    model,loader = learn.noising.meme,learn.dls.train
+    return dict(at=dict(epoch=learn.epoch, step=learn.train_iter, pct=learn.pct_train), plan=dict(n_epoch=learn.n_epoch, batches=learn.n_iter, prediction=model.prediction, experts=[e.config for e in model.experts]),
+                model=model, opt=getattr(learn.opt, 'opt', learn.opt).state_dict(), grads={k: p.grad for k,p in model.named_parameters() if p.grad is not None},
+                data=loader.state() if hasattr(loader, 'state') else None, random=random_state(), callbacks={cb.name: s for cb in learn.cbs if (s := _cb_state(cb)) is not None})
+
+# %% ../nbs/09_training.ipynb #f842df60
+def set_run_state(
+    learn:Learner, # As the other was, at the start of a fit
+    state:dict # From `unpack`
+):
+    "The opposite of `run_state`, but for the place in the epoch"
+    model,loader = learn.noising.meme,learn.dls.train
+    opt = getattr(learn.opt, 'opt', learn.opt); model.load_state_dict(state['model']); opt.load_state_dict(state['opt']); set_random_state(state['random'])
+    for p,o in opt.state.items(): o.update({k: like(p, v) for k,v in o.items() if isinstance(v, torch.Tensor) and v.shape==p.shape and v.ndim})
+    for k,p in model.named_parameters(): p.grad = like(p, state['grads'][k]) if k in state['grads'] else None
+    if state['data'] is not None: loader.restore(state['data'])
+    for cb in learn.cbs:
+        if cb.name in state['callbacks']: _cb_restore(cb, state['callbacks'][cb.name])
+
+# %% ../nbs/09_training.ipynb #e47009eb
+def save_checkpoint(
+    learn:Learner, # In a fit
+    folder, # Gets a sub-folder `step_00001000` with `state.json` and `state.safetensors`
+    keep:int=2 # Leave so many of the newest
+) -> Path: # The sub-folder
+    "Write `run_state` to disk, in one step"
+    folder,name = Path(folder),f'step_{learn.train_iter:08d}'; part,out = folder/f'.{name}.part',folder/name
+    for f in folder.glob('.step_*.part'): shutil.rmtree(f, ignore_errors=True)
+    if not out.exists():
+        tensors,seen = {},{}; tree = pack(run_state(learn), tensors)
+        data = save({k: v if seen.setdefault(v.data_ptr(), k)==k else v.clone() for k,v in tensors.items()})       # shared ones, twice
+        try:
+            part.mkdir(parents=True)
+            for f,b in (part/'state.safetensors',data),(part/'state.json',json.dumps(dict(format='meme-nb run', sha256=hashlib.sha256(data).hexdigest(), state=tree)).encode()):
+                with open(f, 'wb') as o: o.write(b); o.flush(); os.fsync(o.fileno())
+            os.rename(part, out)
+        finally: shutil.rmtree(part, ignore_errors=True)
+    for f in sorted(folder.glob('step_*'))[:-keep]: shutil.rmtree(f, ignore_errors=True)
+    return out
+
+def load_checkpoint(
+    folder # As `save_checkpoint` made it
+) -> dict: # A tree for `set_run_state`
+    "Read a checkpoint; whatever is wrong with it is a `BundleError`"
+    f = Path(folder)
+    try:
+        o = json.loads((f/'state.json').read_text()); data = (f/'state.safetensors').read_bytes()
+        if hashlib.sha256(data).hexdigest()!=o['sha256']: raise ValueError('its tensors are not those that were saved')
+        return unpack(o['state'], load(data))
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as e: raise BundleError(f'The checkpoint {f} cannot be read: {e}.') from e
+
+# %% ../nbs/09_training.ipynb #1beee31e
+def finite(learn) -> bool:
+    "Whether all weights, averages and moments are finite numbers"
+    opt = getattr(learn.opt, 'opt', learn.opt).state_dict()['state']; moments = [t for o in (opt.values() if isinstance(opt, dict) else opt) for t in o.values() if isinstance(t, torch.Tensor)]
+    models = [learn.noising.meme]+([learn.ema.average] if hasattr(learn, 'ema') else [])
+    return all(t.isfinite().all() for t in [*moments, *(p for m in models for p in m.parameters())])
+
+class CheckpointCallback(Callback):
+    "Save a run every so many steps and when it is stopped; go on with the newest checkpoint"
+    order,run_valid = 90,False           # when everybody has seen the batch, before StopCallback
+    def __init__(self,
+        folder, # For the checkpoints
+        every:int=1000, # Steps from one to the next
+        keep:int=2, # Leave so many of the newest
+        resume:bool=False, # Go on with what is there; without, a folder with checkpoints is refused
+        leader:bool=True # Whether this process writes; of several that are alike, one should
+    ):
+        if every<1 or keep<1: raise ValueError(f'A checkpoint is written every 1 or more steps, and 1 or more are kept, but every = {every} and keep = {keep}.')
+        self.folder,self.every,self.keep,self.resume,self.leader,self.begin = Path(folder),every,keep,resume,leader,None
+
+# %% ../nbs/09_training.ipynb #1c6e0ca4
+@patch
+def newest(self:CheckpointCallback):
+    "The state in the newest checkpoint that can be read, or `None`"
+    for f in sorted(self.folder.glob('step_*'), reverse=True):
+        try: return load_checkpoint(f)
+        except BundleError as e: warnings.warn(f'{e} The one before is tried.')
+
+@patch
+def before_fit(self:CheckpointCallback):
+    if hasattr(self.learn, 'lr_finder'): return
+    if not self.resume and any(self.folder.glob('step_*')): raise ValueError(f'{self.folder} holds checkpoints of an earlier run: go on with `resume=True`, or choose another folder.')
+    state = self.newest() if self.resume else None
+    if state is None: return
+    now = dict(n_epoch=self.n_epoch, batches=len(self.dls.train), prediction=self.noising.meme.prediction, experts=[e.config for e in self.noising.meme.experts])
+    for k,v in json.loads(json.dumps(now)).items():
+        if state['plan'][k]!=v: raise ValueError(f'The checkpoint in {self.folder} is of another run: there {k} is {state["plan"][k]}, here {v}.')
+    set_run_state(self.learn, state); self.begin = state['at']
+
+@patch
+def before_epoch(self:CheckpointCallback):
+    if self.begin and self.epoch<self.begin['epoch']: raise CancelEpochException()
+
+@patch
+def before_train(self:CheckpointCallback):
+    if self.begin: self.learn.train_iter,self.learn.pct_train,self.begin = self.begin['step'],self.begin['pct'],None
+
+# %% ../nbs/09_training.ipynb #8e1d646d
+@patch
+def save(self:CheckpointCallback):
+    "Save now, unless the weights are not finite or the disk does not take it: then a warning, and what was saved before stays"
+    if hasattr(self.learn, 'lr_finder') or not self.train_iter or not self.leader: return
+    if not finite(self.learn): warnings.warn(f'The weights after step {self.train_iter} are not finite: no checkpoint is written.'); return
+    try: save_checkpoint(self.learn, self.folder, self.keep)
+    except OSError as e: warnings.warn(f'No checkpoint could be written after step {self.train_iter}: {e}. The run goes on; the one before is whole.')
+
+@patch
+def after_batch(self:CheckpointCallback):
+    if self.train_iter%self.every==0: self.save()
+@patch
+def after_cancel_fit(self:CheckpointCallback): self.save()             # stopped; before anyone tidies up
+@patch
+def after_fit(self:CheckpointCallback): self.save()
+
+# %% ../nbs/09_training.ipynb #7f83d2da
+class EveryCallback(Callback):
+    "Call a function every so many steps"
+    order,run_valid = 95,False           # when the step's checkpoint is written
+    def __init__(self,
+        f, # Called with the learner
+        every:int=500 # Steps from one call to the next
+    ):
+        if every<1: raise ValueError(f'A function can be called every 1 or more steps, but every = {every}.')
+        self.f,self.every = f,every
+    def after_batch(self):
+        if self.train_iter%self.every==0 and not hasattr(self.learn, 'lr_finder'): self.f(self.learn)
+
+# %% ../nbs/09_training.ipynb #9513fdbf
 class RouterCallback(Callback):
     "Train a `LearnedRouter` with its experts: each sample is shown to experts that the router draws"
-    order = -9.5                         # after NoisingCallback, before whoever looks at the samples
+    order,keeps = -9.5,('generator',)    # after NoisingCallback, before whoever looks at the samples
     def __init__(self,
         how:str='expected', # As for `draw_experts`: 'expected' or 'gumbel'
         k:int=2, # Experts for each sample; 'gumbel' draws 1
@@ -276,7 +545,7 @@ def after_epoch(self:RouterCallback):
     router = self.noising.meme.router; dead = [] if router.channels else router.dead()
     if dead: warnings.warn(f'The router hardly asks expert {", ".join(map(str, dead))} any more: either it is best nowhere, or it was neglected before it had learned. More `balance` or `explore` would tell.')
 
-# %% ../nbs/09_training.ipynb #e0d9755b
+# %% ../nbs/09_training.ipynb #37dc8730
 class NameExpertCallback(Callback):
     "In the comment of fastai's progress bar: the expert at work and its smoothed loss"
     order,run_valid = 61,False         # after ProgressCallback (60)
@@ -288,7 +557,7 @@ class NameExpertCallback(Callback):
         return f'{who}, loss {self.smooth[k]:.4f}'
     def after_batch(self):
         bar = getattr(getattr(self.learn, 'progress', None), 'pbar', None)
-        if bar is not None: bar.comment = self.comment()
+        if bar is not None and not self.noising.skipped: bar.comment = self.comment()
 
 # %% ../nbs/09_training.ipynb #80bfc1a4
 def keep_memory() -> bool: # Whether it could be done: with glibc only
@@ -336,22 +605,27 @@ def _assignment(model, p):
     p = p or ((.8,.4,.2,.1) if n==4 else torch.linspace(.8, .1, n).tolist())
     return p if isinstance(p, SoftIntervals) else SoftIntervals(model.router, p)
 
-# %% ../nbs/09_training.ipynb #ebdc6f5b
+# %% ../nbs/09_training.ipynb #c550a5cb
 def meme_learner(
     dls, # `image_dls(...)`, or fastai `DataLoaders` of (x,) or (x, y), x in [-1, 1]
     model:MEME, # Experts to train
     cbs=None, # More callbacks
     p=None, # Soft interval assignment, or its own-interval probability for each expert; `None`: the paper's for 4 experts, else evenly from .8 down to .1
+    own=None, # Experts of this process in expert parallel training, as `owned` gives them; `None` is all
+    turns=None, # Experts in the order of their batches, such as [0, 0, 1, 2, 3] for shares or [2] for one alone; `None` is each one once
+    spread:bool=False, # Each batch over all experts, each sample to the owner of its t, instead of devoted to one expert in turn
     decay:float=.999, # Of the weights' moving average
     seed:int=0, # Of time-steps and noise
+    precision:str='float32', # Or 'bfloat16', 'float16': what the experts compute in
     lr=1e-3, # Learning rate, or one for each expert (and one more for a learned router)
     **kw # For `Learner`: loss_func, opt_func, metrics, path ...
 ) -> Learner:
     "A fastai `Learner` that trains every expert of `model` in one run, and its router if that learns"
-    check_data(model, dls); cbs = listify(cbs); learned = isinstance(model.router, nn.Module); soft = None if learned else _assignment(model, p)
-    parts = [NoisingCallback(soft, seed), *([RouterCallback()] if learned and not any(isinstance(o, RouterCallback) for o in cbs) else []),
+    check_data(model, dls); cbs = listify(cbs); learned = isinstance(model.router, nn.Module); soft = None if learned or spread else _assignment(model, p)
+    parts = [NoisingCallback(soft, seed, turns, own), *([RouterCallback()] if learned and not any(isinstance(o, RouterCallback) for o in cbs) else []),
              *([HybridCallback()] if model.learned_variance else []), *([HistoryCallback()] if hasattr(getattr(soft, 'draw', None), 'update') else []),
-             ExpertLossesCallback(), EMACallback(decay), StopCallback(), NameExpertCallback()]
+             *([PrecisionCallback(precision)] if precision!='float32' else []), *([ScalerCallback()] if precision=='float16' else []),
+             ExpertLossesCallback(), EMACallback(decay), GuardCallback(), StopCallback(), NameExpertCallback()]
     return MEMELearner(dls, model.to(memory_format=torch.channels_last), lr=lr, splitter=expert_groups, cbs=parts+cbs, **{'loss_func':diffusion_loss, 'opt_func':adamw, **kw})
 
 # %% ../nbs/09_training.ipynb #271658ba
@@ -360,3 +634,35 @@ def averaged(self:Learner):
     "The model to sample from and to save: the averaged experts"
     if not hasattr(self, 'ema') or not hasattr(self.ema, 'average'): raise ValueError('There are no averaged weights yet: call `fit` on a learner from `meme_learner` first.')
     return self.ema.average
+
+# %% ../nbs/09_training.ipynb #c2688207
+def owned(
+    n:int, # Experts
+    rank:int, world:int # This process, of so many
+) -> list:
+    "The experts of process `rank` in expert parallel training: every `world`-th"
+    return list(range(n))[rank::world]
+
+def gather(
+    folders, # Bundles of the processes, in the order of their ranks
+    out # The folder of the whole
+) -> MEME:
+    "Put bundles of expert parallel processes together: each expert from its own process"
+    models = [MEME.load(f) for f in folders]; m = models[0]
+    for rank,o in enumerate(models):
+        for k in owned(len(m.experts), rank, len(models)): m.experts[k] = o.experts[k]
+    m.save(out); return m
+
+# %% ../nbs/09_training.ipynb #3806339a
+class ParallelCallback(Callback):
+    "Data parallel training: average the gradients of all processes of `torch.distributed`"
+    order,run_valid = -5,False
+    def before_fit(self):
+        if isinstance(self.noising.meme.router, nn.Module): raise ValueError('A learned router keeps a book that processes do not share yet: train it in one process.')
+        with torch.no_grad(): [dist.broadcast(o, 0) for o in [*self.noising.meme.parameters(), *self.noising.meme.buffers()]]
+
+    def after_backward(self):
+        grads = [p.grad for p in self.noising.meme.parameters() if p.grad is not None]; stop = getattr(self.learn, 'stop', None)
+        flat = torch.cat([*(g.flatten() for g in grads), grads[0].new_tensor([float(stop is not None and stop.stopped)])]); dist.all_reduce(flat); flat /= dist.get_world_size()
+        for g,o in zip(grads, flat[:-1].split([g.numel() for g in grads])): g.copy_(o.view_as(g))
+        if flat[-1]>0: stop.stopped = True

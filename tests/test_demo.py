@@ -66,7 +66,8 @@ def test_help_answers_at_once(tmp_path):
 
 def test_ctrl_c_while_sampling_keeps_the_bundle(tmp_path):
     from meme_nb.model import MEME
-    run = subprocess.Popen([DEMO, '--steps', '1', '--out', 'out'], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    heed = lambda: signal.signal(signal.SIGINT, signal.default_int_handler)      # a shell's background jobs are born deaf to Ctrl-C, and so would be their children
+    run = subprocess.Popen([DEMO, '--steps', '1', '--out', 'out'], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, preexec_fn=heed)
     seen = ''
     while not re.search(r'[1-9]\d*/160', seen):      # the bar of the samples: 160 sampler steps; a fast machine shows few of them
         more = run.stdout.read(20); assert more, seen
