@@ -33,15 +33,15 @@ def randn(
     if len(generator)!=shape[0]: raise ValueError(f'{len(generator)} generators were given for a batch of {shape[0]}: pass one for each sample.')
     return torch.stack([torch.randn(shape[1:], generator=g, dtype=dtype, device=g.device) for g in generator]).to(device)
 
-# %% ../nbs/02_samplers.ipynb #cc96f231
+# %% ../nbs/02_samplers.ipynb #9c29a66d
 def _path(schedule, timesteps):
     "The time-steps as a list, and the levels (alpha, sigma) that each step leaves and reaches: float64, the clean image (1, 0) the last"
     ts = timesteps.tolist() if isinstance(timesteps, Tensor) else list(timesteps)
     if not ts or any(not a>b for a,b in zip(ts, ts[1:])):
         raise ValueError(f'Time-steps must fall strictly from the noise side to the clean side, but are {ts[:8]}{"..." if len(ts)>8 else ""}.')
     if ts[-1]<0: raise ValueError(f'Time-steps end at 0 or before, and the clean image comes after the last by itself; the last one is {ts[-1]}.')
-    x = torch.empty(1, dtype=torch.float64); whole = all(isinstance(o, int) for o in ts) and ts[0]<schedule.T
-    a,s = schedule._tables(x.device, x.dtype)[:,ts] if whole else schedule.at(torch.tensor(ts, dtype=x.dtype), x)         # the first is the same, faster
+    x = torch.empty(1, dtype=torch.float64); t = torch.tensor(ts, dtype=torch.long if all(isinstance(o, int) for o in ts) else x.dtype)
+    a,s = schedule._tables(x.device, x.dtype).index_select(1, t) if not t.is_floating_point() and ts[0]<schedule.T else schedule.at(t.to(x.dtype), x)         # the first is the same, faster
     return ts,(a,s),(torch.cat([a[1:],x.new_ones(1)]),torch.cat([s[1:],x.new_zeros(1)]))
 
 # %% ../nbs/02_samplers.ipynb #28783121
@@ -82,7 +82,7 @@ def dynamic_threshold(
         return (x0/top.reshape(-1, *[1]*(x0.ndim-1))).clamp(-1, 1)
     return f
 
-# %% ../nbs/02_samplers.ipynb #68dd94c3
+# %% ../nbs/02_samplers.ipynb #fabe3c60
 def walk(
     step, # `step(i, t, x, x0, guess, noise) -> x`: one step of a sampler; `guess(x, t)` asks again, `noise()` draws noise like x
     denoise, # `denoise(x, t) -> x0`: guess of the clean images (B, C, H, W) from noisy ones at number `t`
@@ -96,9 +96,8 @@ def walk(
     "Take `x` from noise to image: the frame of every sampler"
     dtype = x.dtype; x = x.float() if dtype in (torch.float16,torch.bfloat16) else x
     bar = LateBar(len(ts), 'sampling') if progress and len(ts)>5 else None
-    def guess(x, t):
-        x0 = denoise(x, t) if x.dtype==dtype else denoise(x.to(dtype), t).to(x.dtype)
-        return threshold(x0) if threshold else x0
+    def changed(x, t): x0 = denoise(x.to(dtype), t).to(x.dtype); return threshold(x0) if threshold else x0
+    guess = denoise if x.dtype==dtype and not threshold else changed
     def noise(): return randn(x.shape, generator, x.device, x.dtype)
     for i,t in enumerate(ts):
         x0 = guess(x, t)
@@ -107,7 +106,7 @@ def walk(
         if bar: bar.step()
     return x.to(dtype)
 
-# %% ../nbs/02_samplers.ipynb #196220da
+# %% ../nbs/02_samplers.ipynb #22795dc8
 def _factors(o, x):
     "Factors of `x` as tensors without axes: torch multiplies by them at half the cost of a Python number"
     return o.to(torch.float64 if x.dtype==torch.float64 else torch.float32).unbind()
@@ -116,7 +115,7 @@ def _affine(denoise, x, ts, keep, clean, fresh, **kw):
     "Samplers whose step is three numbers: `keep` of x, `clean` of the guess, `fresh` noise"
     keep,clean,fresh = _factors(keep, x),clean.tolist(),fresh.tolist()
     def step(i, t, x, x0, guess, noise):
-        y = (x*keep[i]).add_(x0, alpha=clean[i])
+        y = x.mul(keep[i]).add_(x0, alpha=clean[i])
         return y.add_(noise(), alpha=fresh[i]) if fresh[i] else y
     return walk(step, denoise, x, ts, **kw)
 
@@ -187,7 +186,7 @@ def _churn(schedule, ts, a, s, churn, s_min, s_max, s_noise):
     noise = torch.where(moved, s_noise*a1*(up**2-bar**2).sqrt(), 0.)
     return [x if m else old for x,old,m in zip(t.tolist(), ts, moved)],a1,s1,torch.where(moved, a1/a, 1.).tolist(),noise.tolist()
 
-# %% ../nbs/02_samplers.ipynb #1f7786e2
+# %% ../nbs/02_samplers.ipynb #64830065
 @delegates(walk)
 def _edm(denoise, x, schedule, timesteps, second, *,
     churn:float=0., # Noise to add over the whole path, S_churn of arXiv 2206.00364
@@ -203,9 +202,9 @@ def _edm(denoise, x, schedule, timesteps, second, *,
     b = _heun(a, s, *then, schedule._alpha[-1]==0) if second else [0.]*len(ts)
     def raised(i, x, noise): return (x*scale[i]).add_(noise(), alpha=extra[i]) if i<len(ts) and extra[i] else x
     def step(i, t, x, x0, guess, noise):
-        y = (x*keep[i]).add_(x0, alpha=clean[i])
-        if b[i]: y = torch.add(y, guess(y, ts[i+1]), alpha=b[i]).sub_(x0, alpha=b[i])         # not in place: the network has seen y
-        return raised(i+1, y, noise)
+        y = x.mul(keep[i]).add_(x0, alpha=clean[i])
+        if b[i]: y = y.add(guess(y, ts[i+1]), alpha=b[i]).sub_(x0, alpha=b[i])                # not in place: the network has seen y
+        return raised(i+1, y, noise) if churn else y
     x = raised(0, x, lambda: randn(x.shape, kwargs.get('generator'), x.device, x.dtype))
     return walk(step, denoise, x, up, **kwargs)
 

@@ -447,13 +447,17 @@ class CheckpointCallback(Callback):
         if every<1 or keep<1: raise ValueError(f'A checkpoint is written every 1 or more steps, and 1 or more are kept, but every = {every} and keep = {keep}.')
         self.folder,self.every,self.keep,self.resume,self.leader,self.begin = Path(folder),every,keep,resume,leader,None
 
-# %% ../nbs/09_training.ipynb #1c6e0ca4
+# %% ../nbs/09_training.ipynb #ecbc75a7
 @patch
 def newest(self:CheckpointCallback):
-    "The state in the newest checkpoint that can be read, or `None`"
-    for f in sorted(self.folder.glob('step_*'), reverse=True):
+    "The state in the newest checkpoint that can be read; `None` if there is no checkpoint"
+    files = sorted(self.folder.glob('step_*'), reverse=True)
+    for f in files:
         try: return load_checkpoint(f)
-        except BundleError as e: warnings.warn(f'{e} The one before is tried.')
+        except BundleError as e:
+            if self.leader: f.rename(f.with_name(f'broken_{f.name}'))          # out of the way of what will be written
+            warnings.warn(f'{e} The one before is tried.')
+    if files: raise BundleError(f'None of the {len(files)} checkpoints in {self.folder} can be read. Begin anew in another folder, or take these away.')
 
 @patch
 def before_fit(self:CheckpointCallback):
