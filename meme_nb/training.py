@@ -248,7 +248,7 @@ class TimeLimitCallback(Callback):
     def after_batch(self):
         if self.used()>=1: self.hit = True; raise CancelFitException()
 
-# %% ../nbs/09_training.ipynb #f0571b7d
+# %% ../nbs/09_training.ipynb #32554e08
 class StopCallback(Callback):
     "End the fit cleanly on SIGINT (Ctrl-C) or SIGTERM; `.stopped` says whether that happened"
     order,run_valid = 100,False    # when everybody else has seen the batch
@@ -261,7 +261,7 @@ class StopCallback(Callback):
         for s,h in self.old.items(): signal.signal(s, signal.SIG_DFL if h is None else h)
         self.old = {}
     def after_batch(self):
-        if self.stopped: raise CancelFitException()
+        if self.stopped and getattr(getattr(self.learn, 'parallel', None), 'agreed', True): raise CancelFitException()     # of several processes, none alone
     def after_fit(self): self._restore()
 
 # %% ../nbs/09_training.ipynb #f7705c3d
@@ -657,7 +657,7 @@ def gather(
         for k in owned(len(m.experts), rank, len(models)): m.experts[k] = o.experts[k]
     m.save(out); return m
 
-# %% ../nbs/09_training.ipynb #3806339a
+# %% ../nbs/09_training.ipynb #5e3f37bb
 class ParallelCallback(Callback):
     "Data parallel training: average the gradients of all processes of `torch.distributed`"
     order,run_valid = -5,False
@@ -669,4 +669,5 @@ class ParallelCallback(Callback):
         grads = [p.grad for p in self.noising.meme.parameters() if p.grad is not None]; stop = getattr(self.learn, 'stop', None)
         flat = torch.cat([*(g.flatten() for g in grads), grads[0].new_tensor([float(stop is not None and stop.stopped)])]); dist.all_reduce(flat); flat /= dist.get_world_size()
         for g,o in zip(grads, flat[:-1].split([g.numel() for g in grads])): g.copy_(o.view_as(g))
-        if flat[-1]>0: stop.stopped = True
+        self.agreed = bool(flat[-1]>0)                                    # a signal after this waits for the next step
+        if self.agreed: stop.stopped = True
