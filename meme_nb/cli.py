@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['recipe', 'default_steps', 'default_minutes', 'n_measured', 'outputs', 'train_defaults', 'routers', 'demo_model',
-           'meme_demo', 'settings', 'meme_train']
+           'meme_demo', 'settings', 'meme_train', 'meme_sample']
 
 # %% ../nbs/16_cli.ipynb #6c55fa09
 import contextlib, json, os, shutil, sys, time, warnings
@@ -188,8 +188,8 @@ def meme_demo(
     "Train four small experts on real images and look at what they draw"
     _say('meme_demo', _demo, minutes, steps, seed, out, device, force)
 
-# %% ../nbs/16_cli.ipynb #00a66d12
-train_defaults = dict(data='fashion_mnist', size=32, experts=4, width=32, steps=2400, bs=32, lr=5e-3, router='equal', seed=0, precision='float32', checkpoint_every=500)
+# %% ../nbs/16_cli.ipynb #c5a3ab75
+train_defaults = dict(data='fashion_mnist', size=32, experts=4, width=32, steps=2400, bs=32, lr=5e-3, router='equal', seed=0, precision='float32', checkpoint_every=500, flip=False)
 routers = ('equal','snr','learned')
 
 def settings(
@@ -208,11 +208,11 @@ def settings(
     if odd: raise ValueError(f'The run that goes on has --{odd[0]} {earlier[odd[0]]}, so it cannot be {o[odd[0]]} now.')
     return _checked(o)
 
-# %% ../nbs/16_cli.ipynb #84f35287
+# %% ../nbs/16_cli.ipynb #9b270d78
 def _checked(o):
     "`o`, if every value is one that a run can have"
     for k,d in train_defaults.items():
-        if not isinstance(o[k], (int,float) if isinstance(d, float) else type(d)) or isinstance(o[k], bool): raise ValueError(f'--{k} is a {type(d).__name__}, such as {d}, but is {o[k]!r}.')
+        if not isinstance(o[k], (int,float) if isinstance(d, float) else type(d)) or isinstance(o[k], bool)!=isinstance(d, bool): raise ValueError(f'--{k} is a {type(d).__name__}, such as {d}, but is {o[k]!r}.')
     for k in 'size experts width steps bs lr checkpoint_every'.split():
         if not o[k]>0: raise ValueError(f'--{k} is more than 0, but is {o[k]}.')
     for k,known in ('router',routers),('precision',('float32','bfloat16','float16')):
@@ -220,33 +220,36 @@ def _checked(o):
     _check(None, None, o['seed'])
     return o
 
-# %% ../nbs/16_cli.ipynb #2adf0851
+# %% ../nbs/16_cli.ipynb #2eb5a21c
 def _data(name, size):
     "Training images, and test images if the set has some"
-    from meme_nb.data import fashion_mnist, image_folder
-    return (fashion_mnist('train', size),fashion_mnist('test', size)) if name=='fashion_mnist' else (image_folder(name, size),None)
+    from meme_nb.data import emoji, fashion_mnist, image_folder, packed_images
+    known = dict(fashion_mnist=fashion_mnist, emoji=emoji)
+    if name in known: return tuple(known[name](split, size) for split in ('train','test'))
+    if any(Path(name).glob('train-images-idx3-ubyte*')): return tuple(fashion_mnist(split, size, name) for split in ('train','test'))
+    return (packed_images(name) if name.endswith('.safetensors') else image_folder(name, size)),None
 
 def _router(kind, n, schedule):
     from meme_nb.router import IntervalRouter, LearnedRouter, snr_boundaries
     if kind=='learned': return LearnedRouter(n, schedule.T, schedule)
     return IntervalRouter(n, schedule.T, None if kind=='equal' else snr_boundaries(n, schedule))
 
-# %% ../nbs/16_cli.ipynb #d25306e8
+# %% ../nbs/16_cli.ipynb #1750e4b0
 def _train_learner(o, device, cbs=(), share=(0,1), own=None):
     "Data, model and callbacks as one `Learner`; `share` and `own` as for many processes"
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')          # what fastai's dependencies say of one another
         import torch
         from fastai.callback.training import GradientClip
-        from meme_nb.training import BranchCallback, meme_learner
+        from meme_nb.training import BranchCallback, DropLabelsCallback, meme_learner
     from meme_nb.data import image_dls
     from meme_nb.experts import meme_experts
     from meme_nb.model import MEME
     from meme_nb.schedulers import cosine_schedule
     images,valid = _data(o['data'], o['size']); torch.manual_seed(o['seed']); schedule = cosine_schedule()
     model = MEME(meme_experts(o['experts'], images.channels, o['width'], n_classes=images.n_classes), _router(o['router'], o['experts'], schedule), schedule, 'v')
-    dls = image_dls(images, o['bs'], valid, n_batches=o['steps'], seed=o['seed'], device=device, share=share)
-    cbs = [GradientClip(1.), *([] if o['router']=='learned' else [BranchCallback(.5)]), *cbs]
+    dls = image_dls(images, o['bs'], valid, n_batches=o['steps'], seed=o['seed'], device=device, share=share, flip=o['flip'])
+    cbs = [GradientClip(1.), *([DropLabelsCallback(.1)] if images.n_classes else []), *([] if o['router']=='learned' else [BranchCallback(.5)]), *cbs]
     return meme_learner(dls, model, cbs, decay=min(.999, 1-10/(o['steps']/o['experts']+10)), seed=o['seed'], precision=o['precision'], own=own)
 
 # %% ../nbs/16_cli.ipynb #eb0b6c9c
@@ -288,31 +291,43 @@ def _seconds_a_step(o, device, n=10):
         learn.fit(1, 1e-4); start = time.monotonic(); learn.dls.train.n_batches = n; learn.fit(1, 1e-4)
     return (time.monotonic()-start)/n
 
-# %% ../nbs/16_cli.ipynb #f4ae50b6
+# %% ../nbs/16_cli.ipynb #985bac75
+def _shards(o, parallel, world):
+    "How many parts an expert parallel run has: as many as there were processes when it began; 0 for other runs"
+    if 'shards' not in o: return world if world>1 and parallel=='experts' else 0
+    if parallel and (parallel=='experts')!=bool(o['shards']): raise ValueError(f'The run that goes on was {"" if o["shards"] else "not "}begun with --parallel experts, so it cannot be --parallel {parallel} now.')
+    return o['shards']
+
 def _run_train(flags, config, out, device, parallel, resume, force, dry_run):
     "Check, plan, train, save, draw"
     out = Path(out); f = out/'run.json'
     if resume and not f.is_file(): raise ValueError(f'There is no run in {out} to go on with: it has no run.json.')
     o = settings(flags, config, json.loads(f.read_text(encoding='utf-8')) if resume else None); rank,world = _processes(parallel); device = _place(device, world)
     if dry_run: print(_plan(o, _train_learner(o, device), _seconds_a_step(o, device))); return
-    learn,home = _parallel_learner(o, out, device, parallel, rank, world); lead = rank==0
+    lead,shards = rank==0,_shards(o, parallel, world); o['shards'] = shards; parts = range(rank, shards, world) if shards else [rank]       # each process does its parts one after another
+    make = lambda k: _parallel_learner(o, out, device, k, shards or world, bool(shards)); learn,home = make(parts[0]) if len(parts) else (None,out)
     if lead: _ready_folder(out, force or resume)
     if lead and not resume: [shutil.rmtree(d, ignore_errors=True) for d in (out/'checkpoints', *out.glob('rank_*'))]       # of an earlier run, under --force
     _meet(rank, world)
     if lead: _replace_text(f, json.dumps(o, indent=1)); print(_plan(o, learn, _seconds_a_step(o, device)))
-    _fit(learn, o, device, lead); _finish(out, home, learn, o, parallel, rank, world)
+    for k in parts:
+        if k!=parts[0]: learn,home = make(k)
+        _fit(learn, o, device, lead)
+        if lead or shards: _save_part(home, learn)
+        if learn.stop.stopped: break
+    _finish(out, learn, o, rank, world)
 
-# %% ../nbs/16_cli.ipynb #fdc5f665
-def _parallel_learner(o, out, device, parallel, rank, world):
-    "The learner of one process of `world`, and the folder that it writes into"
+# %% ../nbs/16_cli.ipynb #b03c6c32
+def _parallel_learner(o, out, device, k, n, apart):
+    "The learner of part `k` of `n`, and the folder that it writes into: a share of each batch, or if `apart` some experts"
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')          # what fastai's dependencies say of one another
         from meme_nb.training import CheckpointCallback, EveryCallback, ParallelCallback, owned
-    apart = world>1 and parallel=='experts'; home = out/f'rank_{rank}' if apart else out; every = o['checkpoint_every']
+    home = out/f'rank_{k}' if apart else out; every = o['checkpoint_every']
     def look(learn):
-        if rank==0: _samples(home/'samples'/f'step_{learn.train_iter:08d}.png', learn.averaged(), o)
-    cbs = [CheckpointCallback(home/'checkpoints', every, resume=True, leader=apart or rank==0), EveryCallback(look, every), *([ParallelCallback()] if world>1 and not apart else [])]
-    return _train_learner(o, device, cbs, (0,1) if apart else (rank,world), owned(o['experts'], rank, world) if apart else None),home
+        if k==0: _samples(home/'samples'/f'step_{learn.train_iter:08d}.png', learn.averaged(), o)
+    cbs = [CheckpointCallback(home/'checkpoints', every, resume=True, leader=apart or k==0), EveryCallback(look, every), *([ParallelCallback()] if n>1 and not apart else [])]
+    return _train_learner(o, device, cbs, (0,1) if apart else (k,n), owned(o['experts'], k, n) if apart else None),home
 
 def _fit(learn, o, device, lead):
     "Train; only the leader shows a bar"
@@ -327,30 +342,33 @@ def _replace_text(f, text):
     from meme_nb.model import _replace
     _replace(f, text.encode())
 
-# %% ../nbs/16_cli.ipynb #ef4cc96c
+# %% ../nbs/16_cli.ipynb #973c521d
 def _samples(f, model, o):
     "64 images of the run's seed on, as a picture"
     from meme_nb.data import image_grid
     from meme_nb.generate import generate
     f.parent.mkdir(parents=True, exist_ok=True); image_grid(generate(model, 64, steps=10, seed=o['seed']), 8, scale=max(1, 64//o['size'])).save(f)
 
-def _finish(out, home, learn, o, parallel, rank, world):
-    "Save and draw; after a signal, say how to go on"
+def _save_part(home, learn):
+    "The bundle and the losses of one process's experts, or of all"
     import matplotlib; matplotlib.use('agg')
-    from meme_nb.training import gather
-    model,lead,apart = learn.averaged(),rank==0,home!=out
-    if lead or apart: model.save(home, raw=learn.model); learn.expert_losses.plot().figure.savefig(home/'losses.png', dpi=100)
-    _meet(rank, world)
-    if lead and apart: model = gather([out/f'rank_{k}' for k in range(world)], out)
-    if learn.stop.stopped:
-        if lead: print(f'\nStopped after {learn.train_iter} of {o["steps"]} steps. `meme_train --resume --out {out}` goes on; what has been learned so far is a whole bundle.')
-        sys.exit(130)
-    if lead: _samples(out/'samples'/'end.png', model, o); print(f'\n{out}: a bundle of {len(model.experts)} experts, run.json, samples'+('; of each process in rank_0, rank_1, ...:' if apart else ',')+' losses.png, checkpoints')
+    learn.averaged().save(home, raw=learn.model); learn.expert_losses.plot().figure.savefig(home/'losses.png', dpi=100)
 
-# %% ../nbs/16_cli.ipynb #e0b93737
+def _finish(out, learn, o, rank, world):
+    "Put parts together and draw; after a signal, say how to go on"
+    from meme_nb.model import MEME
+    from meme_nb.training import gather
+    homes = [out/f'rank_{k}' for k in range(o['shards'])]; _meet(rank, world)
+    if rank==0 and homes and all((h/'config.json').is_file() for h in homes): gather(homes, out)
+    if learn is not None and learn.stop.stopped:
+        if rank==0: print(f'\nStopped after {learn.train_iter} of {o["steps"]} steps. `meme_train --resume --out {out}` goes on; what has been learned so far is a whole bundle.')
+        sys.exit(130)
+    if rank==0: model = MEME.load(out); _samples(out/'samples'/'end.png', model, o); print(f'\n{out}: a bundle of {len(model.experts)} experts, run.json, samples'+('; of each part in rank_0, rank_1, ...:' if homes else ',')+' losses.png, checkpoints')
+
+# %% ../nbs/16_cli.ipynb #cd705e76
 @call_parse
 def meme_train(
-    data:str=None, # 'fashion_mnist' (the embedded images), or a folder of images, whose sub-folders are its classes
+    data:str=None, # 'fashion_mnist', 'emoji' (embedded), a folder of images (sub-folders are classes) or of Fashion-MNIST's IDX files, a file of `pack_images`
     size:int=None, # Height and width of the images in pixels
     experts:int=None, # How many
     width:int=None, # Channels of an expert's first stage
@@ -363,6 +381,7 @@ def meme_train(
     precision:str=None, # 'float32', 'bfloat16' or 'float16'
     checkpoint_every:int=None, # Steps from one checkpoint to the next
     parallel:str=None, # Under torchrun: 'data' (a share of each batch for each process) or 'experts' (each process its own)
+    flip:store_true=False, # Mirror every other training image left to right, by chance
     resume:store_true=False, # Go on with the run in --out, from its newest checkpoint
     out:str='meme_train_out', # Folder for the bundle and all else
     force:store_true=False, # Write into a folder that is not empty
@@ -370,5 +389,56 @@ def meme_train(
     dry_run:store_true=False # Print the plan, and do nothing
 ):
     "Train experts on images; Ctrl-C or SIGTERM stops it so that it can go on"
-    flags = dict(data=data, size=size, experts=experts, width=width, steps=steps, bs=bs, lr=lr, router=router, seed=seed, precision=precision, checkpoint_every=checkpoint_every)
+    flags = dict(data=data, size=size, experts=experts, width=width, steps=steps, bs=bs, lr=lr, router=router, seed=seed, precision=precision, checkpoint_every=checkpoint_every, flip=flip or None)
     _say('meme_train', _run_train, flags, config, out, device, parallel, resume, force, dry_run)
+
+# %% ../nbs/16_cli.ipynb #3f1c9478
+def _numbers(name, text, kind):
+    "Text of one number or several with commas between, as numbers"
+    try: return [kind(o) for o in text.split(',')]
+    except ValueError: raise ValueError(f'--{name} is a number, or several with commas between, but is {text!r}.') from None
+
+def _cond(text, n):
+    "--cond as `generate` takes it, for n images"
+    if text in (None,'none'): return text
+    labels = _numbers('cond', text, int)
+    return [labels[i%len(labels)] for i in range(n)]
+
+def _guidance(text):
+    g = _numbers('guidance', text, float)
+    return g[0] if len(g)==1 else g
+
+# %% ../nbs/16_cli.ipynb #b26259a3
+def _sample(bundle, n, sampler, steps, seed, cond, guidance, device, out, force):
+    "Check the values, draw, save"
+    if not n>0: raise ValueError(f'--n is a number of images, at least 1, but is {n}.')
+    _check(None, None, seed)
+    from meme_nb.data import image_grid
+    from meme_nb.generate import CostReport, generate, plot_trajectory, trajectory
+    from meme_nb.model import MEME
+    from PIL import Image
+    import matplotlib; matplotlib.use('agg')
+    model = MEME.load(bundle, device=device); out = _ready_folder(out, force); cond,guidance = _cond(cond, n),_guidance(guidance); start = time.monotonic()
+    with CostReport(model) as cost: images = generate(model, n, sampler, steps, seed, cond, guidance)
+    (out/'images').mkdir(exist_ok=True)
+    for k,x in enumerate(images): Image.fromarray(x[...,0] if x.shape[2]==1 else x).save(out/'images'/f'{seed+k:06d}.png')
+    image_grid(images[:100], round(min(n, 100)**.5+.49), scale=max(1, 64//max(images.shape[1:3]))).save(out/'samples.png')
+    plot_trajectory(trajectory(model, steps, seed, sampler, cond if cond in (None,'none') else cond[0], guidance)).savefig(out/'denoising.png', dpi=110)
+    print(f'{cost._repr_markdown_()}\n{n} images in {cost.total:.1f} s: {out/"samples.png"} (all together), {out/"images"} (each one, named by its seed), {out/"denoising.png"} (the first one\'s way from noise)')
+
+# %% ../nbs/16_cli.ipynb #ad856c2e
+@call_parse
+def meme_sample(
+    bundle:str, # Folder of a trained bundle, or the name of one that comes with the package, such as 'fashion'
+    n:int=16, # How many images
+    sampler:str='dpmpp_2m', # 'ddpm', 'ddim', 'euler', 'heun', 'dpmpp_2m' or 'repaint'
+    steps:int=20, # Of the sampler
+    seed:int=0, # Of the first image; image k has seed + k
+    cond:str=None, # Class of the images, or several with commas between, which take turns; 'none'; left away: the seeds choose
+    guidance:str='1', # Scale of the class, or one for each expert with commas between; 1 is none
+    device:str=None, # 'cpu', 'cuda', ...; left away: the best there is
+    out:str='meme_sample_out', # Folder for the pictures
+    force:store_true=False # Write into a folder that is not empty
+):
+    "Draw images with a trained bundle"
+    _say('meme_sample', _sample, bundle, n, sampler, steps, seed, cond, guidance, device, out, force)

@@ -4,15 +4,16 @@
 
 # %% auto #0
 __all__ = ['assets', 'fashion_classes', 'debian_fashion', 'to_float', 'to_uint8', 'image_grid', 'Images', 'fashion_mnist',
-           'image_folder', 'dataset_images', 'BatchLoader', 'image_dls']
+           'emoji', 'image_folder', 'dataset_images', 'pack_images', 'MappedImages', 'packed_images', 'BatchLoader',
+           'image_dls']
 
-# %% ../nbs/08_data.ipynb #886561bd
-import gzip, math, warnings, zlib
+# %% ../nbs/08_data.ipynb #300b9164
+import gzip, io, json, math, mmap, os, warnings, zlib
 import numpy as np, torch, torch.nn.functional as F
 from pathlib import Path
 from fastcore.basics import patch
 
-# %% ../nbs/08_data.ipynb #66c539fa
+# %% ../nbs/08_data.ipynb #7cd622c0
 def to_float(
     x # uint8 (B, H, W, C), tensor or array
 ) -> torch.Tensor: # float32 (B, C, H, W) in [-1, 1], channels last in memory
@@ -21,6 +22,7 @@ def to_float(
     if x.dtype!=torch.uint8 or x.ndim!=4: raise ValueError(f'Expected uint8 images (B, H, W, C), but got {x.dtype} of shape {tuple(x.shape)}.')
     return x.permute(0,3,1,2).float().div_(127.5).sub_(1)
 
+# %% ../nbs/08_data.ipynb #925f4386
 def to_uint8(
     x:torch.Tensor # float (B, C, H, W) in [-1, 1]; values outside are clipped
 ) -> np.ndarray: # uint8 (B, H, W, C)
@@ -113,14 +115,17 @@ def _read_idx(folder, name):
 def _check_size(size):
     if not isinstance(size, int) or size<1: raise ValueError(f'`size` is a number of pixels ≥ 1, but is {size!r}.')
 
-# %% ../nbs/08_data.ipynb #d432c376
+# %% ../nbs/08_data.ipynb #83feb779
+def _resample(x, size):
+    "uint8 (n, H, W, C) as (n, size, size, C)"
+    if x.shape[1:3]==(size,size): return x
+    parts = [F.interpolate(o.permute(0,3,1,2).float(), size=(size,size), mode='bilinear', antialias=True, align_corners=False) for o in torch.from_numpy(x).split(256)]
+    return torch.cat([o.round().clamp(0,255).byte().permute(0,2,3,1) for o in parts]).numpy()
+
 def _fit(x, size):
     "uint8 (n, 28, 28) as (n, size, size, 1): padded up to 32, resampled beyond"
     pad = min(max(size,28),32)-28; lo = pad//2
-    x = np.pad(x, ((0,0),(lo,pad-lo),(lo,pad-lo)))[...,None]
-    if x.shape[1]==size: return x
-    x = F.interpolate(torch.from_numpy(x).permute(0,3,1,2).float(), size=(size,size), mode='bilinear', antialias=True, align_corners=False)
-    return x.round().clamp(0,255).byte().permute(0,2,3,1).numpy()
+    return _resample(np.pad(x, ((0,0),(lo,pad-lo),(lo,pad-lo)))[...,None], size)
 
 # %% ../nbs/08_data.ipynb #1ed55c5e
 def fashion_mnist(
@@ -136,6 +141,24 @@ def fashion_mnist(
         with np.load(assets/'fashion_mnist.npz', allow_pickle=False) as z: x,y = z[f'{split}_x'],z[f'{split}_y']
     else: x,y = (_read_idx(Path(path), f'{stem}-{o}') for o in ('images-idx3-ubyte','labels-idx1-ubyte'))
     return Images(_fit(x, size), y.astype(np.int64), fashion_classes, f'Fashion-MNIST {split}')
+
+# %% ../nbs/08_data.ipynb #0afdab02
+def emoji(
+    split:str='train', # 'train' or 'test'
+    size:int=32, # Height and width in pixels; the pictures are kept at 64
+    style:str=None # 'noto' or 'fluent'; `None` is both
+) -> Images:
+    "Emoji in colour, of nine classes"
+    from PIL import Image
+    if split not in ('train','test'): raise ValueError(f"The emoji have the splits 'train' and 'test', not {split!r}.")
+    if style not in (None,'noto','fluent'): raise ValueError(f"The emoji have the styles 'noto' and 'fluent', not {style!r}.")
+    _check_size(size); facts = json.loads((assets/'emoji.json').read_text(encoding='utf-8')); s = facts['size']
+    with Image.open(assets/'emoji.webp') as im: sheet = np.asarray(im)
+    x = sheet.reshape(len(sheet)//s, s, -1, s, 3).swapaxes(1,2).reshape(-1, s, s, 3)[:len(facts['y'])]
+    want = np.array(facts['test'])==(split=='test')
+    if style: want &= np.array(facts['style'])==('noto','fluent').index(style)
+    full = (np.arange(256)*255/facts['levels']).round().clip(0,255).astype(np.uint8)                    # six bits back to eight
+    return Images(_resample(full[x[want]], size), np.array(facts['y'])[want], facts['classes'], f'emoji {split}')
 
 # %% ../nbs/08_data.ipynb #5af63422
 def _mode(channels):
@@ -173,11 +196,12 @@ def image_folder(
     names = [f.relative_to(path).parts[0] if f.parent!=path else None for f in good]; classes = sorted(set(filter(None, names)))
     return Images(np.stack(x), [classes.index(o) for o in names] if classes and None not in names else None, classes or None, path.name)
 
-# %% ../nbs/08_data.ipynb #734e3a4f
+# %% ../nbs/08_data.ipynb #b0288841
 def _picture(o):
     "A PIL image of whatever a data set calls an image"
     from PIL import Image
     if isinstance(o, Image.Image): return o
+    if isinstance(o, bytes): return Image.open(io.BytesIO(o))
     a = o.permute(1,2,0).numpy() if isinstance(o, torch.Tensor) and o.ndim==3 else np.asarray(o)
     if a.dtype!=np.uint8 or a.ndim not in (2,3): raise ValueError(f'A picture is a PIL image or uint8 (H, W), (H, W, C), or a tensor (C, H, W), but this is {type(o).__name__} {a.dtype} {a.shape}. Leave `transform`s that make floats away.')
     return Image.fromarray(a[...,0] if a.ndim==3 and a.shape[2]==1 else a)
@@ -200,7 +224,77 @@ def dataset_images(
     y = [label for _,label in items]; classes = getattr(dataset, 'classes', None) or getattr(getattr(dataset, 'features', {}).get('label') if hasattr(dataset, 'features') else None, 'names', None)
     return Images(np.stack([_pixels(_picture(im), size, channels, background) for im,_ in items]), None if None in y else [int(o) for o in y], classes and list(classes), type(dataset).__name__)
 
-# %% ../nbs/08_data.ipynb #2ac34753
+# %% ../nbs/08_data.ipynb #969b4b42
+_head = 4096                # bytes kept for the header, which can only be written at the end
+
+def _header(n, side, channels, labels):
+    "The head of a safetensors file with `x`, and `y` if there are labels"
+    of = lambda dtype, shape, begin, bytes: dict(dtype=dtype, shape=shape, data_offsets=[begin,begin+bytes])
+    pixels = n*side*side*channels; rows = dict(x=of('U8', [n,side,side,channels], 0, pixels), **(dict(y=of('I64', [n], pixels, 8*n)) if labels else {}))
+    return (_head-8).to_bytes(8, 'little')+json.dumps(rows).encode().ljust(_head-8)
+
+# %% ../nbs/08_data.ipynb #76de1698
+def _pack(items, f, size, channels, background):
+    "Write the pixels of `items` to `f`: how many, their classes (`None` if some have none), what could not be read"
+    y,bad = [],[]
+    for i,o in enumerate(items):
+        try: im,label = _item(o); f.write(_pixels(_picture(im), size, channels, background).tobytes()); y.append(label)
+        except (OSError, ValueError, SyntaxError) as e: bad.append(f'{i}: {e}')
+    if not y: raise ValueError(f'There is no picture to pack{f"; the first of {len(bad)} that cannot be read is {bad[0]}" if bad else ""}.')
+    return len(y),None if None in y else y,bad
+
+# %% ../nbs/08_data.ipynb #06acd158
+def pack_images(
+    items, # Pictures, pairs (picture, class) or dicts, as many as there are
+    file, # To write, `.safetensors`
+    size:int=32, # Height and width in pixels
+    channels:int=3, # 3 for colour, 1 for grey
+    background='white' # Colour behind transparent parts
+) -> Path: # The file
+    "Bring pictures to size, one after another, and write them to a file for `packed_images`"
+    _check_size(size); _mode(channels); file = Path(file); part = file.with_name(f'.{file.name}.{os.getpid()}.part')
+    try:
+        with open(part, 'wb') as f:
+            f.write(bytes(_head)); n,y,bad = _pack(items, f, size, channels, background); f.write(np.array(y or [], '<i8').tobytes())
+            f.seek(0); f.write(_header(n, size, channels, y is not None)); f.flush(); os.fsync(f.fileno())
+        os.replace(part, file)
+    finally: part.unlink(missing_ok=True)
+    if bad: warnings.warn(f'{len(bad)} of {len(bad)+n} items cannot be read as pictures and are left out: '+'; '.join(bad[:20]))
+    return file
+
+# %% ../nbs/08_data.ipynb #137d8997
+class MappedImages(Images):
+    "Images in a mapped file; slices of them are mapped as well, selections by index are copies in memory"
+    def __init__(self,
+        x, y=None, classes=None, name:str='images', # As for `Images`
+        pages=None # The mapping that `x` lies in, and the address where it begins
+    ): super().__init__(x, y, classes, name); self.pages = pages
+
+    def __getitem__(self, i):
+        o = super().__getitem__(i)
+        return MappedImages(o.x, o.y, o.classes, o.name, self.pages) if isinstance(i, slice) else o
+
+    def batch(self, idx):
+        m,begin = self.pages; size = self.x[0].numel()
+        if hasattr(mmap, 'MADV_WILLNEED'):
+            for at in (self.x.data_ptr()-begin+idx*self.x.stride(0)).tolist(): m.madvise(mmap.MADV_WILLNEED, at//mmap.PAGESIZE*mmap.PAGESIZE, at%mmap.PAGESIZE+size)
+        return super().batch(idx)
+
+# %% ../nbs/08_data.ipynb #d5bbe833
+def packed_images(
+    file # As `pack_images` made it; or any safetensors file with `x` uint8 (n, H, W, C), and perhaps `y` (n,)
+) -> MappedImages:
+    "The images in a file, of which memory holds what is used"
+    try:
+        with open(file, 'rb') as f: n = int.from_bytes(f.read(8), 'little'); head = json.loads(f.read(n)); m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+        flat = np.frombuffer(m, np.uint8); dtypes = dict(U8=np.uint8, I64='<i8')
+        got = {k: flat[8+n+o['data_offsets'][0]:8+n+o['data_offsets'][1]].view(dtypes[o['dtype']]).reshape(o['shape']) for k,o in head.items() if k in 'xy'}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as e: raise ValueError(f'{file} cannot be read as a file of `pack_images`: {type(e).__name__}: {e}.') from e
+    if 'x' not in got: raise ValueError(f'{file} has no images `x`, but {", ".join(head) or "nothing"}.')
+    with warnings.catch_warnings(): warnings.simplefilter('ignore'); x = torch.from_numpy(got['x'])                # torch warns that nobody must write to it
+    return MappedImages(x, got['y'].copy() if 'y' in got else None, name=Path(file).stem, pages=(m,flat.ctypes.data))
+
+# %% ../nbs/08_data.ipynb #537781df
 class BatchLoader:
     "Batches of an `Images`, gathered at once by index"
     def __init__(self,
@@ -210,19 +304,20 @@ class BatchLoader:
         n_batches:int=None, # Batches in an epoch; `None` is one pass over the images
         seed:int=0, # Of the order
         device='cpu', # Where batches go
-        share=(0,1) # This process and how many there are: each gets its part of every shuffled batch
+        share=(0,1), # This process and how many there are: each gets its part of every shuffled batch
+        flip:bool=False # Whether every other image, by chance, is mirrored left to right; only when shuffled
     ):
         if not 0<=share[0]<share[1] or bs%share[1]: raise ValueError(f'{share[1]} processes share batches whose size is a multiple of {share[1]}, numbered from 0; but this is number {share[0]}, and bs = {bs}.')
         if bs<1 or (n_batches is not None and n_batches<1): raise ValueError(f'A batch holds at least 1 image and an epoch at least 1 batch, but bs = {bs} and n_batches = {n_batches}.')
         if not len(images): raise ValueError('The data set is empty.')
-        self.dataset,self.bs,self.shuffle,self.device,self.share = images,bs,shuffle,torch.device(device),share if shuffle else (0,1)
+        self.dataset,self.bs,self.shuffle,self.device,self.share,self.flip = images,bs,shuffle,torch.device(device),share if shuffle else (0,1),flip and shuffle
         self.n = len(images); self.n_batches = n_batches or max(1, self.n//bs if shuffle else math.ceil(self.n/bs))
         self.n_inp,self.generator = 1,torch.Generator().manual_seed(seed); self.began,self.taken,self.skip = self.generator.get_state(),0,0
 
     def __len__(self): return self.n_batches
     def to(self, device): self.device = torch.device(device); return self
 
-# %% ../nbs/08_data.ipynb #20ef97e8
+# %% ../nbs/08_data.ipynb #0187cce9
 @patch
 def indices(self:BatchLoader):
     "The indices of each batch of one epoch"
@@ -237,8 +332,11 @@ def indices(self:BatchLoader):
 def __iter__(self:BatchLoader):
     pin,skip,(rank,world) = self.device.type=='cuda',self.skip,self.share; self.began,self.taken,self.skip = self.generator.get_state(),0,0
     for idx in self.indices():
-        self.taken += 1
-        if self.taken>skip: yield tuple((o.pin_memory() if pin else o).to(self.device, non_blocking=pin) for o in self.dataset.batch(idx.chunk(world)[rank]))
+        self.taken += 1; mirror = torch.rand(self.bs, generator=self.generator)<.5 if self.flip else None
+        if self.taken<=skip: continue
+        x,*y = self.dataset.batch(idx.chunk(world)[rank])
+        if self.flip: x = torch.where(mirror.chunk(world)[rank][:,None,None,None], x.flip(3), x)
+        yield tuple((o.pin_memory() if pin else o).to(self.device, non_blocking=pin) for o in (x,*y))
 
 @patch
 def one_batch(self:BatchLoader):
@@ -260,21 +358,22 @@ def restore(self:BatchLoader,
     "The next epoch is the rest of that one"
     self.generator.set_state(state['generator']); self.skip = state['taken']
 
-# %% ../nbs/08_data.ipynb #d21d5499
+# %% ../nbs/08_data.ipynb #bcc081be
 def image_dls(
     images:Images, # To train on
     bs:int=128, # Images in a batch
-    valid:Images=None, # To validate on; `None` sets aside the last tenth of a random order
+    valid:Images=None, # To validate on; `None` sets aside the last tenth: of a random order, or of a mapped set as it lies
     n_batches:int=None, # Batches in an epoch; `None` is one pass
     seed:int=0, # Of the order, and of what is set aside
     device='cpu', # Where batches go
-    share=(0,1) # This process and how many there are: each gets its part of every training batch
+    share=(0,1), # This process and how many there are: each gets its part of every training batch
+    flip:bool=False # Whether every other training image, by chance, is mirrored left to right
 ):
     "Training and validation batches, as fastai `DataLoaders`"
     from fastai.data.core import DataLoaders
     if valid is None:
         if len(images)<2: raise ValueError(f'{len(images)} images cannot be split into training and validation; pass `valid`.')
-        idx = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed)); n = max(1, len(images)//10)
-        images,valid = images[idx[:-n]],images[idx[-n:]]
+        n = max(1, len(images)//10); mapped = isinstance(images, MappedImages); idx = None if mapped else torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+        images,valid = (images[:-n],images[-n:]) if mapped else (images[idx[:-n]],images[idx[-n:]])
     if valid.x.shape[1:]!=images.x.shape[1:]: raise ValueError(f'Training images are {tuple(images.x.shape[1:])}, validation images {tuple(valid.x.shape[1:])}: they must agree.')
-    return DataLoaders(BatchLoader(images, bs, True, n_batches, seed, device, share), BatchLoader(valid, 2*bs, False, device=device), device=torch.device(device))
+    return DataLoaders(BatchLoader(images, bs, True, n_batches, seed, device, share, flip), BatchLoader(valid, 2*bs, False, device=device), device=torch.device(device))
