@@ -57,7 +57,7 @@ setup(
     classifiers=classifiers(cfg),
     packages=find_packages(include=[lib, f'{lib}.*']),
     include_package_data=False,            # nothing but Python and what the next line names
-    package_data={lib: ['assets/*']},      # images, weights and their notices
+    package_data={lib: ['assets/*', 'assets/bundles/*/*']},      # images, weights and their notices
     python_requires=f">={cfg['min_python']}",
     install_requires=words(cfg, 'requirements'),
     extras_require=extras(cfg),

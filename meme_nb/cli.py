@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['recipe', 'default_steps', 'default_minutes', 'n_measured', 'outputs', 'train_defaults', 'routers', 'demo_model',
-           'meme_demo', 'settings', 'meme_train', 'meme_sample']
+           'meme_demo', 'settings', 'meme_train', 'meme_sample', 'meme_eval']
 
 # %% ../nbs/16_cli.ipynb #6c55fa09
 import contextlib, json, os, shutil, sys, time, warnings
@@ -442,3 +442,86 @@ def meme_sample(
 ):
     "Draw images with a trained bundle"
     _say('meme_sample', _sample, bundle, n, sampler, steps, seed, cond, guidance, device, out, force)
+
+# %% ../nbs/16_cli.ipynb #4cf5e3e4
+def _kind(name):
+    "What a name on the command line stands for"
+    from meme_nb.model import bundle_folder
+    if name in ('fashion_mnist','emoji') or any(Path(name).glob('train-images-idx3-ubyte*')): return 'set'
+    if (bundle_folder(name)/'config.json').is_file(): return 'bundle'
+    if Path(name).is_dir(): return 'folder'
+    raise ValueError(f"{name} is no bundle, no folder of images, and neither 'fashion_mnist' nor 'emoji'.")
+
+def _first_size(folder):
+    "Side and channels of the first image in a folder"
+    from PIL import Image
+    Image.init(); files = sorted(f for f in Path(folder).rglob('*') if f.suffix.lower() in Image.registered_extensions())
+    if not files: raise ValueError(f'No images in {folder}.')
+    with Image.open(files[0]) as im: return min(im.size),1 if im.mode in ('1','L','I;16') else 3
+
+# %% ../nbs/16_cli.ipynb #b9d1795c
+def _size_of(name):
+    "Side (`None`: any) and channels of the images that a name stands for"
+    from meme_nb.model import MEME
+    kind = _kind(name)
+    if kind=='folder': return _first_size(name)
+    if kind=='set': return None,3 if name=='emoji' else 1
+    m = MEME.load(name, resident=1); return (m.size[1],m.size[0]) if m.autoencoder is None else (m.size[1]*m.autoencoder.factor,3)
+
+# %% ../nbs/16_cli.ipynb #8612d4c5
+def _side(name, n, size, channels, draw):
+    "Up to n images (all for `None`) that a name stands for, and training images that belong to them"
+    import torch
+    from meme_nb.data import Images, image_folder
+    kind = _kind(name)
+    if kind=='bundle': return Images(draw(name, n), name=name),None
+    more,x = _data(name, size) if kind=='set' else (None,image_folder(name, size, channels))
+    return (x if n is None or n>=len(x) else x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:n]]),more
+
+def _sides(a, b, n, draw):
+    "The images of both sides, equally many, and training images that belong to `b`"
+    (size,channels),(other,also) = _size_of(a),_size_of(b); size,found = size or other or 32,{}
+    if channels!=also: raise ValueError(f'Grey and colour do not compare: images of {a} have {channels} channels, those of {b} {also}.')
+    for o in sorted((a,b), key=lambda o: _kind(o)=='bundle'):            # bundles last: they draw as many as there are
+        found[o] = _side(o, n or (min([2000]+[len(x) for x,_ in found.values()]) if _kind(o)=='bundle' else None), size, channels, draw)
+    (x,_),(y,more) = found[a],found[b]; n = min(len(x), len(y))
+    return x[:n],y[:n],more if more is not None and len(more)>=n else None
+
+# %% ../nbs/16_cli.ipynb #c6dc3ac6
+def _neighbours(f, x, y, more, extractor, device):
+    "A picture of ten of `x`, each with its five nearest; and median distances to the nearest of both sides, if that means anything"
+    import numpy as np
+    from meme_nb.data import image_grid
+    from meme_nb.metrics import features, nearest
+    pool = y if more is None else more; fx,fp = (features(o, extractor, device=device) for o in (x,pool)); d,i = nearest(fx, fp, min(5, len(pool)))
+    rows = np.concatenate([np.concatenate([x.x[k:k+1].numpy(), pool.x[i[k]].numpy()]) for k in range(min(10, len(x)))]); image_grid(rows, i.shape[1]+1, scale=max(1, 64//max(x.size))).save(f)
+    return {} if more is None else dict(nearest_training_image=d[:,0].median().item(), the_same_of_the_other_side=nearest(features(y, extractor, device=device), fp, 1)[0].median().item())
+
+def _evaluate(a, b, n, extractor, sampler, steps, seed, guidance, device, out, force):
+    "Check, draw, measure, save"
+    if n is not None and n<8: raise ValueError(f'--n is a number of images, at least 8, but is {n}.')
+    if a==b: raise ValueError(f'Both sides are {a}; name two.')
+    from meme_nb.generate import generate
+    from meme_nb.metrics import report
+    from meme_nb.model import MEME, torch_device
+    device = torch_device(device); x,y,more = _sides(a, b, n, lambda name, n: generate(MEME.load(name, device=device), n, sampler, steps, seed, guidance=_guidance(guidance))); out = _ready_folder(out, force)
+    r = report(x, y, more, extractor, device=device); r.update(a=a, b=b, **_neighbours(out/'neighbours.png', x, y, more, extractor, device)); _replace_text(out/'report.json', json.dumps(r, indent=1))
+    near = f"\nMedian distance to the nearest training image: {r['nearest_training_image']:.3g} from {a}, {r['the_same_of_the_other_side']:.3g} from {b}." if more is not None else ''
+    print(f'{a} against {b}\n\n{r}{near}\n{out}: report.json, neighbours.png (left: of {a}; beside each, its nearest {"training images" if more is not None else "of "+b})')
+
+# %% ../nbs/16_cli.ipynb #5f7add25
+@call_parse
+def meme_eval(
+    a:str, # To judge: a bundle (its folder, or the name of one that comes with the package), a folder of images, 'fashion_mnist' or 'emoji' (test images)
+    b:str, # To compare with: the same
+    n:int=None, # How many images of each; left away: as many as there are, 2,000 of a bundle
+    extractor:str='auto', # Network that sees for us: 'fashion' (grey), 'efficientnet' (needs the extra `eval`), 'auto'
+    sampler:str='dpmpp_2m', steps:int=20, # Of bundles
+    seed:int=0, # Of a bundle's first image
+    guidance:str='1', # Of bundles, as in `meme_sample`
+    device:str=None, # 'cpu', 'cuda', ...; left away: the best there is
+    out:str='meme_eval_out', # Folder for the report and the picture
+    force:store_true=False # Write into a folder that is not empty
+):
+    "How far two sets of images are apart, and whether one copies the other's training images"
+    _say('meme_eval', _evaluate, a, b, n, extractor, sampler, steps, seed, guidance, device, out, force)

@@ -1,7 +1,7 @@
 """Train experts on 64 x 64 emoji for one task: `python tools/train_emoji.py {pixels,latents,sr,inpaint} [STEPS] [FOLDER]`
 
 Writes the bundle (float16) to FOLDER (runs/TASK, if none is given), with checkpoints from which the same command goes on. `pixels` and `latents` are
-class-conditional; `sr` looks at an image made 4 times smaller, `inpaint` at an image with a rectangle missing. `tools/measure_tasks.py` measures them.
+class-conditional, for `tools/measure_latent.py`; `sr` looks at an image made 4 times smaller, for `tools/measure_super_resolution.py`; `inpaint` at an image with a rectangle missing.
 """
 import json, sys, time
 from pathlib import Path
