@@ -25,7 +25,7 @@ def main(n=1000):
             'fashion bundle, repaint 5 × 20':ours(cond='none'), 'fashion bundle, repaint 5 × 20, told the class':ours(cond=test.y)}
     shown = [np.where(mask[...,None], 128, x[:10]).astype(np.uint8)]
     for name, fill in ways.items():
-        start = time.perf_counter(); y = fill(x, mask); seconds = time.perf_counter()-start; f = features(y); kd = kernel_distance(f, real); shown.append(y[:10])
+        start = time.perf_counter(); y = fill(x, mask); seconds = time.perf_counter()-start; f = features(y); kd = kernel_distance(f, real, paired=True); shown.append(y[:10])
         assert (y[:,~mask]==x[:,~mask]).all(), 'known pixels must stay'
         rows.append(dict(way=name, kernel_distance=float(kd), se=float(getattr(kd, 'se', float('nan'))), frechet_distance=float(frechet_distance(f, real)), seconds=round(seconds, 1))); print(rows[-1], flush=True)
     half = torch.randperm(n, generator=torch.Generator().manual_seed(1)); floor = float(kernel_distance(real[half[:n//2]], real[half[n//2:]]))

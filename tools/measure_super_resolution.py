@@ -20,7 +20,7 @@ def main(bundle='runs/sr', n=693):
     low = to_uint8(F.avg_pool2d(to_float(real), 4)); f, rows, shown = features(real), [], [np.asarray(torch.from_numpy(low[:10]).repeat_interleave(4, 1).repeat_interleave(4, 2))]
     ways = {'bicubic':lambda: to_uint8(enlarged(to_float(low), 4)), 'experts, 20 steps':lambda: super_resolve(model, low, 4, consistent=False), 'experts, consistent, 20 steps':lambda: super_resolve(model, low, 4)}
     for name, draw in ways.items():
-        start = time.perf_counter(); y = draw(); seconds = time.perf_counter()-start; kd = kernel_distance(features(y), f); shown.append(y[:10])
+        start = time.perf_counter(); y = draw(); seconds = time.perf_counter()-start; kd = kernel_distance(features(y), f, paired=True); shown.append(y[:10])
         back = (F.avg_pool2d(to_float(y), 4)-to_float(low)).abs().mean().item()/2
         rows.append(dict(way=name, PSNR=round(psnr(y, real.numpy()), 3), kernel_distance=float(kd), se=float(getattr(kd, 'se', float('nan'))), down_sampling_error_in_255ths=round(255*back, 3), seconds=round(seconds, 1))); print(rows[-1], flush=True)
     half = f[:n//2], f[n//2:]; training = json.loads((Path(bundle)/'training.json').read_text()) if (Path(bundle)/'training.json').is_file() else None
