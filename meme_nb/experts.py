@@ -6,8 +6,8 @@
 __all__ = ['split_cond', 'Expert', 'UNet', 'DiT', 'conv_expert', 'attention_expert', 'iunet_expert', 'ramp', 'meme_experts',
            'plot_mix', 'count_params', 'count_flops', 'expert_table', 'register_expert', 'expert_from_config']
 
-# %% ../nbs/04_experts.ipynb #d17e966c
-import math, torch, torch.nn.functional as F
+# %% ../nbs/04_experts.ipynb #1956f293
+import importlib, math, torch, torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from fastcore.basics import patch
@@ -226,11 +226,12 @@ def plot_mix(
     ax.set(xticks=range(n), xticklabels=range(1,n+1), yticks=range(len(mixes)), xlabel='stage', ylabel='expert', title='convolution')
     return ax
 
-# %% ../nbs/04_experts.ipynb #092bef47
+# %% ../nbs/04_experts.ipynb #ed4419a4
 def _blank(m, size, like):
-    "A black image for an expert that looks at one"
-    ch = getattr(m, 'cond_ch', 0)
-    return torch.zeros(1, ch, *size[1:], device=like.device, dtype=like.dtype) if ch else None
+    "Class 0 for an expert of classes, and a black image for one that looks at one"
+    ch = getattr(m, 'cond_ch', 0); image = torch.zeros(1, ch, *size[1:], device=like.device, dtype=like.dtype) if ch else None
+    label = torch.zeros(1, dtype=torch.long, device=like.device) if getattr(m, 'n_classes', None) else None
+    return image if label is None else label if image is None else (label,image)
 
 def count_params(m:nn.Module) -> int:
     "Number of weights"
@@ -262,8 +263,9 @@ def expert_table(
     head = ['expert','kind','convolution by stage','weights']+(['MACs an image'] if size else [])
     return '\n'.join('| '+' | '.join(map(str, o))+' |' for o in [head, ['---']*len(head), *(row(i, e) for i,e in enumerate(experts))])
 
-# %% ../nbs/04_experts.ipynb #ec6d7ba7
+# %% ../nbs/04_experts.ipynb #0b693d36
 _experts = {}
+_homes = dict(DiffusersExpert='interop', DiffusersAutoencoder='interop', Autoencoder='latent')      # classes of later modules, which register them
 
 def register_expert(cls):
     "Make `cls` known by its name to `expert_from_config`; usable as a decorator"
@@ -275,6 +277,7 @@ def expert_from_config(
 ) -> nn.Module:
     "A fresh expert as `config` describes it"
     kw = dict(config); kind = kw.pop('kind', None)
+    if kind not in _experts and kind in list(_homes): importlib.import_module(f'meme_nb.{_homes[kind]}')
     if kind not in _experts: raise ValueError(f'No expert is called {kind!r}; known are {", ".join(_experts)}. Register your class with `register_expert` before loading.')
     return _experts[kind](**kw)
 

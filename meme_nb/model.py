@@ -307,7 +307,21 @@ def torch_device(
     except (RuntimeError, AssertionError, TypeError) as e: raise ValueError(f'The device {str(name)!r} cannot be used on this machine; leave it away for the best there is.') from e
     return torch.device(name)
 
-# %% ../nbs/07_model.ipynb #0e08d2f4
+# %% ../nbs/07_model.ipynb #a7c8f43c
+def _unsaved(module):
+    "The buffers that are not in a module's `state_dict`, by name"
+    saved = module.state_dict().keys()
+    return {n:b for n,b in module.named_buffers(remove_duplicate=False) if n not in saved}
+
+def _put(module, buffers):
+    "Set buffers by name"
+    for name,b in buffers.items(): where,_,leaf = name.rpartition('.'); module.get_submodule(where)._buffers[leaf] = b
+
+def _away(module):
+    "Give up a module's weights, and keep what no file would give back"
+    kept = _unsaved(module); module.to('meta'); _put(module, kept)
+
+# %% ../nbs/07_model.ipynb #3eb7e1c9
 class Shelf:
     "Keeps at most `resident` of a model's experts in memory, the others on disk"
     def __init__(self,
@@ -319,23 +333,21 @@ class Shelf:
         wide:bool=False # Whether half precision in the files becomes float32
     ):
         self.experts,self.files,self.order,self.resident,self.device,self.wide,self.here = experts,files,list(order),resident,device,wide,[]
-        self.extra = [{n:b for n,b in e.named_buffers() if n not in e.state_dict()} for e in experts]      # what a file does not have
-        for e in experts: e.to('meta')
+        for e in experts: _away(e)
 
     def need(self, n):
         "Bring expert `n` into memory"
         if n in self.here: self.here.remove(n)
         else:
-            while len(self.here)>=self.resident: self.experts[self.here.pop(0)].to('meta')
+            while len(self.here)>=self.resident: _away(self.experts[self.here.pop(0)])
             self._fetch(n)
         self.here.append(n)
 
-# %% ../nbs/07_model.ipynb #90e27189
+# %% ../nbs/07_model.ipynb #370a67d4
 @patch
 def _fetch(self:Shelf, n):
     "The weights of expert `n` from its file; then a look at the next one's"
     e = self.experts[n]; e.load_state_dict(_tensors(self.files[n], self.device, self.wide), assign=True)
-    for name,b in self.extra[n].items(): module,_,leaf = name.rpartition('.'); e.get_submodule(module)._buffers[leaf] = b
     after = self.order[self.order.index(n)+1:][:1] if n in self.order else []
     for k in after: threading.Thread(target=_sha256, args=(self.files[k],), daemon=True).start()
 
@@ -347,7 +359,7 @@ def bundle_folder(folder):
     inside = shipped/str(folder)
     return inside if not Path(folder).is_dir() and re.fullmatch(r'\w+', str(folder)) and inside.is_dir() else Path(folder)
 
-# %% ../nbs/07_model.ipynb #c743ab72
+# %% ../nbs/07_model.ipynb #0cc680fa
 def _wide(cfg):
     "Whether the files hold half precision of what is float32 in use"
     if cfg.get('stored') not in (None,'float16','bfloat16','float32'): raise ValueError(f'`stored` is float16, bfloat16 or float32, but {cfg["stored"]!r}')
@@ -364,7 +376,7 @@ def _parts(folder, cfg, device, away, raw):
     experts,wide = [],_wide(cfg)
     for f,r in zip(files, rows):
         experts.append(_build(f, _tensors(f, device, wide), lambda: expert_from_config(r['config']), device))
-        if away: experts[-1].to('meta')
+        if away: _away(experts[-1])
     latent = cfg.get('autoencoder'); f = latent and _checked(folder, latent)
     return experts,files,router,schedule,_build(f, _tensors(f, device, wide), lambda: expert_from_config(latent['config']), device) if latent else None
 
