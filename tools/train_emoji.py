@@ -26,7 +26,7 @@ def learner(task, steps, out, patch, bs, **kw):
     torch.manual_seed(seed); dls = image_dls(train, bs, train[torch.arange(64)], n_batches=steps, seed=seed, flip=task!='latents')
     in_ch = dls.one_batch()[0].shape[1]; router = IntervalRouter(4)
     model = MEME(meme_experts(4, in_ch, 32, mult=(1,2), depth=(1,1), patch=patch, **kw), router, cosine_schedule(), 'v', autoencoder=autoencoder)
-    look = dict(sr=lambda: low_res(4), inpaint=masked).get(task)
+    look = dict(sr=lambda: low_res(4, .02), inpaint=masked).get(task)
     cbs = [GradientClip(1.), BranchCallback(.5), CheckpointCallback(out/'checkpoints', 500, resume=True), *([DropLabelsCallback(.1)] if 'n_classes' in kw else []), *([ImageConditionCallback(look())] if look else [])]
     return meme_learner(dls, model, cbs, decay=.998, seed=seed)
 
