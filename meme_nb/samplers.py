@@ -189,12 +189,11 @@ def ddim(
     if not 0<=eta<=1: raise ValueError(f'`eta` is the share of fresh noise, from 0 (DDIM) to 1 (DDPM), but is {eta}.')
     return _affine(denoise, x, ts, *_ddim(*now, *then, eta), **kwargs)
 
-# %% ../nbs/02_samplers.ipynb #320aa444
+# %% ../nbs/02_samplers.ipynb #e375cfb2
 def _heun(a, s, ap, sp, flow):
     "The weight b of steps from levels (a, s) to (ap, sp), 0 in the last, to the clean image (@eq-heun)"
     a,s,ap,sp = a[:-1],s[:-1],ap[:-1],sp[:-1]
-    b = (ap+sp)/2*(s/(a+s)*(ap+sp)/sp-1) if flow else ap/2*(s*ap/(a*sp)-1)
-    return b.tolist()+[0.]
+    return torch.where((s>200*a)|flow, (ap+sp)/2*(s/(a+s)*(ap+sp)/sp-1), ap/2*(s*ap/(a*sp)-1)).tolist()+[0.]
 
 # %% ../nbs/02_samplers.ipynb #795927b7
 def _churn(schedule, ts, a, s, churn, s_min, s_max, s_noise):
