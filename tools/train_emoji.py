@@ -35,7 +35,7 @@ def main(task, steps=4000, out=None):
     with learn.no_logging(): learn.fit_one_cycle(1, lr, pct_start=.05, moms=(.9,.9,.9))
     model = learn.averaged(); model.save(out, dtype=torch.float16)
     facts = dict(task=task, steps=learn.train_iter, batch=tasks[task]['bs'], seed=seed, seconds=round(time.monotonic()-start), parameters=[count_params(e) for e in model.experts], macs=[count_flops(e, model.size)//2 for e in model.experts],
-                 loss=[round(learn.expert_losses.curve(k, 100)[1][-1].item(), 4) for k in range(4)], torch=torch.__version__, threads=torch.get_num_threads(), date=time.strftime('%Y-%m-%d'))
+                 loss=[round(learn.expert_losses.curve(k)[1][-100:].mean().item(), 4) for k in range(4)], torch=torch.__version__, threads=torch.get_num_threads(), date=time.strftime('%Y-%m-%d'))
     (out/'training.json').write_text(json.dumps(facts, indent=1)+'\n'); print(json.dumps(facts))
 
 if __name__=='__main__': main(*sys.argv[1:])
