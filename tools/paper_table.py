@@ -3,7 +3,7 @@
 Every arm gets the same operations for training (PFLOP of forward and backward, all experts together) and the same sampling: DDIM with 200 steps, as in
 the paper, and DPM-Solver++(2M) with 20. An arm that is done leaves nbs/images/table/DATA_ARM_SEED.json and is not done again; one that was cut off goes
 on where it was. With no ARM, all arms in their order, seed by seed; so the command may be run again and again until nothing is left to do.
-`python tools/paper_table.py time DATA` measures seconds and memory of a sample for all arms that are done, in one run, in turns.
+`python tools/paper_table.py tune DATA` chooses learning rates with a quarter of the operations, `... time DATA` measures seconds and memory of a sample for all arms that are done, in one run, in turns.
 """
 import argparse, json, os, statistics, sys, time
 from pathlib import Path
@@ -13,7 +13,7 @@ from meme_nb.analysis import loss_matrix
 from meme_nb.data import emoji, fashion_mnist, image_dls
 from meme_nb.experts import UNet, count_flops, count_params, meme_experts
 from meme_nb.generate import generate
-from meme_nb.metrics import fd_report
+from meme_nb.metrics import report
 from meme_nb.model import MEME
 from meme_nb.router import IntervalRouter, LearnedRouter, TableRouter, complexity, complexity_boundaries, search_router, snr_boundaries
 from meme_nb.schedulers import cosine_schedule
@@ -46,9 +46,9 @@ def flops(model, x): return [count_flops(e, model.size) for e in model.experts]
 
 def unlabelled(x): return type(x)(x.x, name=x.name)
 
-def train(data, arm, seed, budget, lr):
+def train(data, arm, seed, budget, lr, folder=None):
     "The averaged model after `budget` operations, and what the training was"
-    make, router, p, share = arms[arm]; train, _ = map(unlabelled, images(data)); folder = runs/f'{data}_{arm}_{seed}'; torch.manual_seed(seed); x0 = train.batch(torch.arange(0, len(train), len(train)//128)[:128])[0]
+    make, router, p, share = arms[arm]; train, _ = map(unlabelled, images(data)); folder = folder or runs/f'{data}_{arm}_{seed}'; torch.manual_seed(seed); x0 = train.batch(torch.arange(0, len(train), len(train)//128)[:128])[0]
     model = MEME(make(train.channels), router(data, seed, x0), schedule, 'v', size=(train.channels,32,32)); each = statistics.mean(flops(model, x0)); steps = round(budget/(3*bs*each))
     cbs = [GradientClip(1.), CheckpointCallback(folder/'checkpoints', 500, resume=True), *([BranchCallback(share)] if share else [])]
     learn = meme_learner(image_dls(train, bs, train[torch.arange(64)], n_batches=steps, seed=seed, flip=data=='emoji'), model, cbs, p=p, seed=seed, decay=1-10/(steps/len(model.experts)+10)); start = time.monotonic()
@@ -65,9 +65,9 @@ def stitched(data, seed):
     return MEME(two, IntervalRouter(2, boundaries=[600]), schedule, 'v', size=(ch,32,32)), dict(steps=0, note='twice the training of the other arms')
 
 def quality(model, data, seed, sampler, steps, n):
-    "Distance of n samples to as many test images, and the floor"
+    "How far n samples are from as many test images, and training images from these"
     train, test = images(data); n = min(n, len(test)); start = time.monotonic(); x = generate(model, n, sampler, steps, seed=1_000_000*(seed+1))
-    return dict(sampler=sampler, steps=steps, seconds=round(time.monotonic()-start), **fd_report(x, test[torch.arange(n)], train))
+    return dict(sampler=sampler, steps=steps, seconds=round(time.monotonic()-start), **report(x, test[torch.arange(n)], train))
 
 def one_run(data, arm, seed, budget, lr):
     file = out/f'{data}_{arm}_{seed}.json'
@@ -78,6 +78,18 @@ def one_run(data, arm, seed, budget, lr):
                  torch=torch.__version__, threads=torch.get_num_threads(), cores=os.cpu_count(), date=time.strftime('%Y-%m-%d'), command=f'python tools/paper_table.py {data} {arm}')
     out.mkdir(exist_ok=True); file.write_text(json.dumps(facts, indent=1)+'\n'); print(json.dumps(facts['rows']), flush=True)
 
+def tune(data, budget):
+    "The best learning rate of each size, by the held-out loss of single models after a quarter of the operations"
+    _, test = map(unlabelled, images(data)); file = out/f'{data}_rates.json'; tried = json.loads(file.read_text()) if file.is_file() else {}; out.mkdir(exist_ok=True)
+    for arm in ('small','large'):
+        for lr in (2.5e-3, 5e-3, 1e-2):
+            if f'{arm} {lr}' in tried: continue
+            m, _ = train(data, arm, 0, budget/4, lr, runs/f'tune_{data}_{arm}_{lr}'); tried[f'{arm} {lr}'] = loss_matrix(m, test, bins=20, n=500).mean().item(); print(tried, flush=True)
+            for a in ('small','large'):
+                mine = {float(k.split()[1]):v for k,v in tried.items() if k.startswith(a+' ')}
+                if mine: tried[a] = min(mine, key=mine.get)
+            file.write_text(json.dumps(tried, indent=1)+'\n')
+
 def timed(data, n=64, rounds=5):
     "Seconds of an image, by 20 steps of DPM-Solver++, for each arm of seed 0 that is done: in turns, medians"
     done = {a:MEME.load(runs/f'{data}_{a}_0') if a!='stitch' else stitched(data, 0)[0] for a in arms if (out/f'{data}_{a}_0.json').is_file()}; took = {a:[] for a in done}
@@ -87,12 +99,12 @@ def timed(data, n=64, rounds=5):
     (out/f'{data}_time.json').write_text(json.dumps(facts, indent=1)+'\n'); print(json.dumps(facts, indent=1))
 
 def main():
-    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter); a.add_argument('data', choices=['fashion','emoji','time']); a.add_argument('arms', nargs='*'); a.add_argument('--seeds', type=int, default=3)
+    a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter); a.add_argument('data', choices=['fashion','emoji','time','tune']); a.add_argument('arms', nargs='*'); a.add_argument('--seeds', type=int, default=3)
     a.add_argument('--budget', type=float, default=.06, help='PFLOP'); a.add_argument('--lr', type=float, help='instead of the tuned one'); o = a.parse_args(); keep_memory()
-    if o.data=='time': return timed(*(o.arms or ['fashion']))
+    if o.data in ('time','tune'): return [timed(d) if o.data=='time' else tune(d, o.budget*1e15) for d in o.arms or ['fashion']]
     unknown = [n for n in o.arms if n not in arms]
     if unknown: raise SystemExit(f'No arm is called {", ".join(unknown)}: there are {", ".join(arms)}.')
-    rates = json.loads((out/'rates.json').read_text()) if (out/'rates.json').is_file() else {}
+    file = out/f'{o.data}_rates.json'; rates = json.loads(file.read_text()) if file.is_file() else {}
     for seed in range(o.seeds):
         for arm in o.arms or arms:
             if seed==0 or arm in papers: one_run(o.data, arm, seed, o.budget*1e15, o.lr or rates.get('large' if arm=='large' else 'small', 5e-3))
