@@ -27,7 +27,7 @@ def main(n=1000):
     for name, fill in ways.items():
         start = time.perf_counter(); y = fill(x, mask); seconds = time.perf_counter()-start; f = features(y); kd = kernel_distance(f, real, paired=True); shown.append(y[:10])
         assert (y[:,~mask]==x[:,~mask]).all(), 'known pixels must stay'
-        rows.append(dict(way=name, kernel_distance=float(kd), se=float(getattr(kd, 'se', float('nan'))), frechet_distance=float(frechet_distance(f, real)), seconds=round(seconds, 1))); print(rows[-1], flush=True)
+        rows.append(dict(way=name, kernel_distance=float(kd), se=kd.se, frechet_distance=float(frechet_distance(f, real)), seconds=round(seconds, 1))); print(rows[-1], flush=True)
     half = torch.randperm(n, generator=torch.Generator().manual_seed(1)); floor = float(kernel_distance(real[half[:n//2]], real[half[n//2:]]))
     image_grid(np.concatenate([*shown, x[:10]]), 10).save(out/'inpainting.png')
     (out/'inpainting.json').write_text(json.dumps(dict(n=n, rows=rows, floor_of_halves=floor, threads=torch.get_num_threads(), torch=torch.__version__, date=time.strftime('%Y-%m-%d'), command=f'python tools/measure_inpainting.py {n}'), indent=1)+'\n')

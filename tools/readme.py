@@ -40,6 +40,7 @@ def move_links(text, folder):
 
 def front_matter(text):
     "The title and the subtitle, from the notebook's first cell"
+    text = re.sub(r'\n[ \t]+', ' ', text)                       # long values go on in indented lines
     values = dict(re.findall(r'^(title|description):\s*(.+)$', text, re.M))
     return [f"# {values['title'].strip()}", *([values['description'].strip()] if 'description' in values else [])]
 
