@@ -22,19 +22,34 @@ from meme_nb.training import BranchCallback, CheckpointCallback, keep_memory, me
 root = Path(__file__).parent.parent
 out, runs = root/'nbs'/'images'/'table', Path('runs')/'table'
 schedule, bs, small, large, kind = cosine_schedule(), 64, 32, 64, dict(mult=(1,2), depth=(1,1), patch=2)
-equal, decreasing, hard, constant, anywhere = lambda *_: IntervalRouter(4), (.8,.4,.2,.1), (1.,)*4, (.375,)*4, (0.,)*4
+decreasing, hard, constant = (.8,.4,.2,.1), (1.,)*4, (.375,)*4
 
 def unets(n, width=small, mix=1.): return lambda ch: [UNet(ch, width, mix=mix, **kind) for _ in range(n)]
 def iunets(ch): return meme_experts(4, ch, small, **kind)
 def one(*_): return IntervalRouter(1)
+def equal(*_): return IntervalRouter(4)
 def by_snr(*_): return IntervalRouter(4, boundaries=snr_boundaries(4, schedule))
-def by_complexity(data, seed, x0): light = MEME.load(runs/f'{data}_iunet_{seed}'); return IntervalRouter(4, boundaries=complexity_boundaries(4, complexity(light.denoiser(threshold=None), schedule, x0, 50, torch.Generator().manual_seed(0)), schedule.T))
+def by_complexity(data, seed, x0):
+    light = MEME.load(runs/f'{data}_iunet_{seed}').denoiser(threshold=None)
+    return IntervalRouter(4, boundaries=complexity_boundaries(4, complexity(light, schedule, x0, 50, torch.Generator().manual_seed(0)), schedule.T))
 def learned(*_): return LearnedRouter(4, schedule.T, schedule)
 
-# name: experts of so many channels, router, own-interval probabilities, share of the generalist
-arms = dict(large=(unets(1, large), one, (0.,), 0), small=(unets(1), one, (0.,), 0), iunet=(unets(1, mix=.5), one, (0.,), 0), same_soft=(unets(4), equal, decreasing, 0), meme=(iunets, equal, decreasing, 0), meme_branch=(iunets, equal, decreasing, .5),
-            same_hard=(unets(4), equal, hard, 0), meme_hard=(iunets, equal, hard, 0), meme_constant=(iunets, equal, constant, 0), meme_snr=(iunets, by_snr, decreasing, 0), meme_complexity=(iunets, by_complexity, decreasing, 0), meme_learned=(iunets, learned, None, 0),
-            meme_snr_branch=(iunets, by_snr, decreasing, .5), searched=(lambda ch: [UNet(ch, w, mix=.5, **kind) for w in (small, small//2)], lambda *_: IntervalRouter(2), (0.,0.), 0), stitch=None)
+# name = experts of so many channels, router, own-interval probabilities, share of the generalist
+arms = dict(large = (unets(1, large), one, (0.,), 0),
+            small = (unets(1), one, (0.,), 0),
+            iunet = (unets(1, mix=.5), one, (0.,), 0),
+            same_soft = (unets(4), equal, decreasing, 0),
+            meme = (iunets, equal, decreasing, 0),
+            meme_branch = (iunets, equal, decreasing, .5),
+            same_hard = (unets(4), equal, hard, 0),
+            meme_hard = (iunets, equal, hard, 0),
+            meme_constant = (iunets, equal, constant, 0),
+            meme_snr = (iunets, by_snr, decreasing, 0),
+            meme_complexity = (iunets, by_complexity, decreasing, 0),
+            meme_learned = (iunets, learned, None, 0),
+            meme_snr_branch = (iunets, by_snr, decreasing, .5),
+            searched = (lambda ch: [UNet(ch, w, mix=.5, **kind) for w in (small, small//2)], lambda *_: IntervalRouter(2), (0.,0.), 0),
+            stitch = None)
 papers = 'large small iunet same_soft meme meme_branch'.split()           # these are run with all seeds, the others with the first
 
 def images(data):
@@ -42,20 +57,20 @@ def images(data):
     folder = '/usr/share/datasets/fashion-mnist'
     return tuple(fashion_mnist(s, 32, folder) if data=='fashion' else emoji(s, 32) for s in ('train','test'))
 
-def flops(model, x): return [count_flops(e, model.size) for e in model.experts]
+def flops(model): return [count_flops(e, model.size) for e in model.experts]
 
 def unlabelled(x): return type(x)(x.x, name=x.name)
 
 def train(data, arm, seed, budget, lr, folder=None):
     "The averaged model after `budget` operations, and what the training was"
     make, router, p, share = arms[arm]; train, _ = map(unlabelled, images(data)); folder = folder or runs/f'{data}_{arm}_{seed}'; torch.manual_seed(seed); x0 = train.batch(torch.arange(0, len(train), len(train)//128)[:128])[0]
-    model = MEME(make(train.channels), router(data, seed, x0), schedule, 'v', size=(train.channels,32,32)); each = statistics.mean(flops(model, x0)); steps = round(budget/(3*bs*each))
+    model = MEME(make(train.channels), router(data, seed, x0), schedule, 'v', size=(train.channels,32,32)); each = statistics.mean(flops(model)); steps = round(budget/(3*bs*each))
     cbs = [GradientClip(1.), CheckpointCallback(folder/'checkpoints', 500, resume=True), *([BranchCallback(share)] if share else [])]
     learn = meme_learner(image_dls(train, bs, train[torch.arange(64)], n_batches=steps, seed=seed, flip=data=='emoji'), model, cbs, p=p, seed=seed, decay=1-10/(steps/len(model.experts)+10)); start = time.monotonic()
     with learn.no_logging(): learn.fit_one_cycle(1, lr, pct_start=.05)
     m = learn.averaged()
     if arm=='searched':           # half of what the larger one would cost everywhere
-        loss = loss_matrix(m, train, bins=50, n=256); m = MEME(list(m.experts), search_router(loss, flops(m, x0), .5*50*flops(m, x0)[0], switches=2), schedule, 'v', size=m.size)
+        loss = loss_matrix(m, train, bins=50, n=256); m = MEME(list(m.experts), search_router(loss, flops(m), .5*50*flops(m)[0], switches=2), schedule, 'v', size=m.size)
     if arm=='meme_learned': m = MEME(list(m.experts), m.router.to_intervals(), schedule, 'v', size=m.size)
     m.save(folder); return m, dict(steps=steps, lr=lr, seconds_of_last_leg=round(time.monotonic()-start))
 
@@ -72,7 +87,7 @@ def quality(model, data, seed, sampler, steps, n):
 def one_run(data, arm, seed, budget, lr):
     file = out/f'{data}_{arm}_{seed}.json'
     if file.is_file(): return
-    print(f'\n{data}, {arm}, seed {seed}', flush=True); model, how = stitched(data, seed) if arm=='stitch' else train(data, arm, seed, budget, lr); each = flops(model, None); table = model.router.table
+    print(f'\n{data}, {arm}, seed {seed}', flush=True); model, how = stitched(data, seed) if arm=='stitch' else train(data, arm, seed, budget, lr); each = flops(model); table = model.router.table
     facts = dict(data=data, arm=arm, seed=seed, budget=budget, batch=bs, **how, weights=[count_params(e) for e in model.experts], macs=[f//2 for f in each], macs_a_step=sum(each[k] for k in table.tolist())/len(table)/2, router=model.router.config['kind'],
                  intervals=TableRouter(table, len(each)).intervals, rows=[quality(model, data, seed, 'dpmpp_2m', 20, 5000), quality(model, data, seed, 'ddim', 200, 2000)],
                  torch=torch.__version__, threads=torch.get_num_threads(), cores=os.cpu_count(), date=time.strftime('%Y-%m-%d'), command=f'python tools/paper_table.py {data} {arm}')
