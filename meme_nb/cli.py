@@ -408,7 +408,7 @@ def _guidance(text):
     g = _numbers('guidance', text, float)
     return g[0] if len(g)==1 else g
 
-# %% ../nbs/16_cli.ipynb #b26259a3
+# %% ../nbs/16_cli.ipynb #1bdc8af8
 def _sample(bundle, n, sampler, steps, seed, cond, guidance, device, out, force):
     "Check the values, draw, save"
     if not n>0: raise ValueError(f'--n is a number of images, at least 1, but is {n}.')
@@ -418,7 +418,7 @@ def _sample(bundle, n, sampler, steps, seed, cond, guidance, device, out, force)
     from meme_nb.model import MEME
     from PIL import Image
     import matplotlib; matplotlib.use('agg')
-    model = MEME.load(bundle, device=device); out = _ready_folder(out, force); cond,guidance = _cond(cond, n),_guidance(guidance); start = time.monotonic()
+    model = MEME.load(bundle, device=device); out = _ready_folder(out, force); cond,guidance = _cond(cond, n),_guidance(guidance)
     with CostReport(model) as cost: images = generate(model, n, sampler, steps, seed, cond, guidance)
     (out/'images').mkdir(exist_ok=True)
     for k,x in enumerate(images): Image.fromarray(x[...,0] if x.shape[2]==1 else x).save(out/'images'/f'{seed+k:06d}.png')
@@ -487,7 +487,7 @@ def _sides(a, b, n, draw):
     (x,_),(y,more) = found[a],found[b]; n = min(len(x), len(y))
     return x[:n],y[:n],more if more is not None and len(more)>=n else None
 
-# %% ../nbs/16_cli.ipynb #c6dc3ac6
+# %% ../nbs/16_cli.ipynb #ef8f9600
 def _neighbours(f, x, y, more, extractor, device):
     "A picture of ten of `x`, each with its five nearest; and median distances to the nearest of both sides, if that means anything"
     import numpy as np
@@ -504,7 +504,8 @@ def _evaluate(a, b, n, extractor, sampler, steps, seed, guidance, device, out, f
     from meme_nb.generate import generate
     from meme_nb.metrics import report
     from meme_nb.model import MEME, torch_device
-    device = torch_device(device); x,y,more = _sides(a, b, n, lambda name, n: generate(MEME.load(name, device=device), n, sampler, steps, seed, guidance=_guidance(guidance))); out = _ready_folder(out, force)
+    device,out,scale = torch_device(device),_ready_folder(out, force),_guidance(guidance)             # before anything that takes time
+    x,y,more = _sides(a, b, n, lambda name, n: generate(MEME.load(name, device=device), n, sampler, steps, seed, guidance=scale))
     r = report(x, y, more, extractor, device=device); r.update(a=a, b=b, **_neighbours(out/'neighbours.png', x, y, more, extractor, device)); _replace_text(out/'report.json', json.dumps(r, indent=1))
     near = f"\nMedian distance to the nearest training image: {r['nearest_training_image']:.3g} from {a}, {r['the_same_of_the_other_side']:.3g} from {b}." if more is not None else ''
     print(f'{a} against {b}\n\n{r}{near}\n{out}: report.json, neighbours.png (left: of {a}; beside each, its nearest {"training images" if more is not None else "of "+b})')
