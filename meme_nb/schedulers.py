@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['kinds', 'NoiseSchedule', 'linear_schedule', 'scaled_linear_schedule', 'sigmoid_schedule', 'cosine_schedule',
-           'flow_schedule', 'zero_terminal_snr']
+           'flow_schedule', 'zero_terminal_snr', 'shifted']
 
 # %% ../nbs/01_schedulers.ipynb #26566525
 import copy, math, torch
@@ -98,26 +98,43 @@ def cosine_schedule(
     return _from_betas((1-f[1:]/f[:-1]).clamp(max=.999), kind='cosine', T=T, s=s)
 
 # %% ../nbs/01_schedulers.ipynb #b737ae44
+def _check_shift(shift):
+    if not 0<shift<math.inf: raise ValueError(f'`shift` is a number > 0, and 1 shifts nothing, but it is {shift}.')
+
 def flow_schedule(
     T:int=1000, # Number of time-steps
     shift:float=1.0 # > 1 moves time-steps to the noise side (3 for images of 1024 x 1024 in arXiv 2403.03206)
 ) -> NoiseSchedule:
     "The straight path of flow matching, `alpha = 1 - sigma` (@eq-flow)"
     _check_T(T)
-    if not 0<shift<math.inf: raise ValueError(f'`shift` is a number > 0, and 1 shifts nothing, but it is {shift}.')
+    _check_shift(shift)
     u = torch.arange(1, T+1, dtype=torch.float64)/T; sigma = shift*u/(1+(shift-1)*u)
     return NoiseSchedule((1-u)/(1+(shift-1)*u), sigma, dict(kind='flow', T=T, shift=shift))         # 1 - sigma, without losing its digits
 
 # %% ../nbs/01_schedulers.ipynb #08d973a1
+def _check_preserving(schedule):
+    a,s = schedule._alpha,schedule._sigma
+    if not torch.allclose(a**2+s**2, torch.ones_like(a)): raise ValueError(f'This is for a variance preserving schedule, but alpha² + sigma² is not 1 in {schedule}; a flow is shifted by `flow_schedule(shift=...)`.')
+
 def zero_terminal_snr(
     schedule:NoiseSchedule # A variance preserving schedule
 ) -> NoiseSchedule:
     "`schedule` with `alpha` moved and stretched to end at 0 (arXiv 2305.08891, algorithm 1)"
     a,s = schedule._alpha,schedule._sigma
-    if not torch.allclose(a**2+s**2, torch.ones_like(a)): raise ValueError(f'Only a variance preserving schedule can be rescaled, but alpha² + sigma² is not 1 in {schedule}.')
+    _check_preserving(schedule)
     if schedule.T<2: raise ValueError('A schedule of one time-step has no first and last one to rescale between.')
     a = (a-a[-1])*(a[0]/(a[0]-a[-1]))
     return NoiseSchedule(a, (1-a**2).sqrt(), dict(kind='zero_terminal_snr', schedule=schedule.config))
+
+# %% ../nbs/01_schedulers.ipynb #4fb6d1c6
+def shifted(
+    schedule:NoiseSchedule, # A variance preserving schedule
+    shift:float # > 1 moves time-steps to the noise side, < 1 to the clean side
+) -> NoiseSchedule:
+    "`schedule` with `sigma/alpha` `shift` times as large, still variance preserving (arXiv 2301.11093)"
+    _check_preserving(schedule); _check_shift(shift)
+    angle = torch.atan2(shift*schedule._sigma, schedule._alpha)
+    return NoiseSchedule(angle.cos(), angle.sin(), dict(kind='shifted', shift=shift, schedule=schedule.config))
 
 # %% ../nbs/01_schedulers.ipynb #84fff9d7
 @patch
@@ -136,7 +153,8 @@ def plot(self:NoiseSchedule,
 
 # %% ../nbs/01_schedulers.ipynb #58301404
 _kinds = dict(linear=linear_schedule, scaled_linear=scaled_linear_schedule, sigmoid=sigmoid_schedule, cosine=cosine_schedule, flow=flow_schedule,
-    zero_terminal_snr=lambda schedule: zero_terminal_snr(NoiseSchedule.from_config(schedule)), table=lambda alpha, sigma: NoiseSchedule(alpha, sigma))
+    zero_terminal_snr=lambda schedule: zero_terminal_snr(NoiseSchedule.from_config(schedule)),
+    shifted=lambda schedule, shift: shifted(NoiseSchedule.from_config(schedule), shift), table=lambda alpha, sigma: NoiseSchedule(alpha, sigma))
 
 @patch(cls_method=True)
 def from_config(cls:NoiseSchedule,

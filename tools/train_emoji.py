@@ -12,7 +12,7 @@ from meme_nb.experts import count_flops, count_params, meme_experts
 from meme_nb.generate import low_res, masked
 from meme_nb.model import MEME
 from meme_nb.router import IntervalRouter
-from meme_nb.schedulers import cosine_schedule
+from meme_nb.schedulers import cosine_schedule, shifted
 from meme_nb.training import BranchCallback, CheckpointCallback, DropLabelsCallback, ImageConditionCallback, keep_memory, meme_learner
 
 seed, lr = 0, 4e-3
@@ -25,8 +25,10 @@ def learner(task, steps, out, patch, bs, **kw):
         autoencoder = emoji_autoencoder(); train = latent_images(train, autoencoder, flip=True)
     torch.manual_seed(seed); dls = image_dls(train, bs, train[torch.arange(64)], n_batches=steps, seed=seed, flip=task!='latents')
     in_ch = dls.one_batch()[0].shape[1]; router = IntervalRouter(4)
-    model = MEME(meme_experts(4, in_ch, 32, mult=(1,2), depth=(1,1), patch=patch, **kw), router, cosine_schedule(), 'v', autoencoder=autoencoder)
-    look = dict(sr=lambda: low_res(4, .02), inpaint=masked).get(task)
+    # what an enlargement lacks is faint, so super-resolution spends more time-steps where there is little noise
+    schedule = shifted(cosine_schedule(), .25) if task=='sr' else cosine_schedule()
+    model = MEME(meme_experts(4, in_ch, 32, mult=(1,2), depth=(1,1), patch=patch, **kw), router, schedule, 'v', autoencoder=autoencoder)
+    look = dict(sr=lambda: low_res(4, .01), inpaint=masked).get(task)
     cbs = [GradientClip(1.), BranchCallback(.5), CheckpointCallback(out/'checkpoints', 500, resume=True), *([DropLabelsCallback(.1)] if 'n_classes' in kw else []), *([ImageConditionCallback(look())] if look else [])]
     return meme_learner(dls, model, cbs, decay=.998, seed=seed)
 
