@@ -239,6 +239,25 @@ def _effnet():
     net = EfficientNet.from_name('efficientnet-lite0'); net.load_state_dict(torch.load(io.BytesIO(raw), weights_only=True))
     return _EfficientNet(net).eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
+# %% ../nbs/12_metrics.ipynb #98790fe5
+_inception_sha = '6726825d'
+
+class _Inception(nn.Module):
+    "Float (B, 1 or 3, H, W) in [-1, 1], as 256 grey levels, to the 2,048 features of the FID"
+    def __init__(self, net): super().__init__(); self.net = net
+    def forward(self, x): return self.net(((x.expand(-1,3,-1,-1)+1)*127.5).round().clamp(0,255).to(torch.uint8))[0]
+
+@cache
+def _inception(file):
+    "The network with the weights in `file`, and their sha256"
+    raw = Path(file).read_bytes() if Path(file).is_file() else None
+    if raw is None: raise ValueError(f'There is no file {file} with the weights of Inception.')
+    sha = hashlib.sha256(raw).hexdigest()
+    if not sha.startswith(_inception_sha): raise ValueError(f'{file} is not weights-inception-2015-12-05-{_inception_sha}.pth: its sha256 begins with {sha[:8]}. Pass a module of your own as `extractor` for other weights; the numbers are then not called FID.')
+    try: from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+    except ImportError: raise ValueError("The Inception network needs torch-fidelity, which is not installed: pip install 'meme-nb[eval]'.") from None
+    return _Inception(FeatureExtractorInceptionV3('inception', ['2048'], str(file))),sha
+
 # %% ../nbs/12_metrics.ipynb #b37abd66
 def _extractor(extractor, channels):
     "Name, network, and the sha256 of its weights (`None` if not one of ours)"
@@ -250,7 +269,10 @@ def _extractor(extractor, channels):
     if kind=='efficientnet':
         if channels not in (1,3): raise ValueError(f'EfficientNet-Lite0 takes images of 1 or 3 channels, but these have {channels}.')
         return 'EfficientNet-Lite0',_effnet(),_effnet_sha
-    if not callable(kind): raise ValueError(f"`extractor` is 'auto', 'fashion', 'efficientnet' or a module that turns (B, C, H, W) into (B, d), but is {kind!r}.")
+    if isinstance(kind, Path) or str(kind).endswith('.pth'):
+        if channels not in (1,3): raise ValueError(f'Inception takes images of 1 or 3 channels, but these have {channels}.')
+        return 'Inception',*_inception(Path(kind))
+    if not callable(kind): raise ValueError(f"`extractor` is 'auto', 'fashion', 'efficientnet', the path of Inception's weights (.pth) or a module that turns (B, C, H, W) into (B, d), but is {kind!r}.")
     return getattr(kind, '__name__', type(kind).__name__),kind,None
 
 # %% ../nbs/12_metrics.ipynb #bd104c41
@@ -278,10 +300,10 @@ def _kept(file, compute):
 @torch.no_grad()
 def features(
     images, # `Images`, uint8 (n, H, W, C) or float (n, C, H, W) in [-1, 1]
-    extractor='auto', # 'fashion' (grey) or 'efficientnet'; 'auto': that for 1 or 3 channels; or a module, float (B, C, H, W) to (B, d)
+    extractor='auto', # 'fashion' (grey), 'efficientnet', 'auto': that for 1 or 3 channels; the path of Inception's weights; or a module, float (B, C, H, W) to (B, d)
     bs:int=100, # Images at once
     device='cpu', # Where to compute
-    cache=None # Folder to keep features in, for 'fashion' and 'efficientnet'
+    cache=None # Folder to keep features in, for all but modules
 ) -> Tensor: # float64 (n, d), on the CPU
     "The features of each image"
     x = _pixels(images); isint = x.dtype==torch.uint8
@@ -328,7 +350,7 @@ def fd_report(
     others = pool[torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))[:n]]
     fx,fr,fo = (features(o, extractor, device=device) for o in (x,ref,others))
     name = _extractor(extractor, channels)[0]
-    return FDReport({f'FD ({name})': frechet_distance(fx, fr), 'floor': frechet_distance(fo, fr), 'n': n, 'n_reference': m})
+    return FDReport({'FID' if name=='Inception' else f'FD ({name})': frechet_distance(fx, fr), 'floor': frechet_distance(fo, fr), 'n': n, 'n_reference': m})
 
 # %% ../nbs/12_metrics.ipynb #afe7f672
 def _measures(a, b):
@@ -343,7 +365,8 @@ class Report(dict):
     "What `report` measured, as a dict that JSON takes; shows as a table"
     def __repr__(self):
         def row(name, o): return f"| {name} | {o['n']:,} against {o['n_reference']:,} | {o['FD']:.4g} | {Estimate(o['KD'], o['KD_se'])} | "+' | '.join(f'{o[k]:.3f}' for k in ('precision','recall','density','coverage'))+' |'
-        head = '| | n | FD | KD | precision | recall | density | coverage |\n|'+'---|'*8
+        fd,kd = ('FID','KID') if self['extractor']=='Inception' else ('FD','KD')
+        head = f'| | n | {fd} | {kd} | precision | recall | density | coverage |\n|'+'---|'*8
         return '\n'.join([head, row('these', self), row('real against real', self['floor']), f"\nFeatures: {self['extractor']}. Reference: {self['reference']}."])
     _repr_markdown_ = __repr__
 
