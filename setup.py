@@ -1,11 +1,11 @@
 """Packaging of meme_nb: every value comes from settings.ini, the nbdev way."""
-import shlex
+import re, shlex
 from configparser import ConfigParser
 from pathlib import Path
 from setuptools import setup, find_packages
 
 HERE = Path(__file__).parent
-NEEDED = 'lib_name version description keywords author author_email license git_url status min_python audience language requirements'.split()
+NEEDED = 'lib_name version description keywords author author_email license git_url branch status min_python audience language requirements'.split()
 LICENSES = {'apache2': 'Apache-2.0', 'mit': 'MIT'}
 STATUSES = ['1 - Planning', '2 - Pre-Alpha', '3 - Alpha', '4 - Beta', '5 - Production/Stable', '6 - Mature', '7 - Inactive']
 PYTHONS = ['3.10', '3.11', '3.12', '3.13', '3.14']
@@ -32,6 +32,13 @@ def extras(cfg):
     return {**named, 'dev': words(cfg, 'dev_requirements')}
 
 
+def readme(cfg):
+    "The README for a package index, where relative links lead nowhere"
+    text = (HERE/'README.md').read_text(encoding='utf-8')
+    text = re.sub(r'(?<=\]\()(?=nbs/images/)', f"{cfg['git_url']}/raw/{cfg['branch']}/", text)
+    return re.sub(r'(?<=\]\()(?=nbs/)', f"{cfg['git_url']}/blob/{cfg['branch']}/", text)
+
+
 def classifiers(cfg):
     pythons = PYTHONS[PYTHONS.index(cfg['min_python']):]
     return [f"Development Status :: {STATUSES[int(cfg['status'])-1]}",
@@ -46,7 +53,7 @@ setup(
     name=lib,
     version=cfg['version'],
     description=cfg['description'],
-    long_description=(HERE/'README.md').read_text(encoding='utf-8'),
+    long_description=readme(cfg),
     long_description_content_type='text/markdown',
     keywords=cfg['keywords'],
     author=cfg['author'],

@@ -352,15 +352,18 @@ def super_resolve(
     sampler='dpmpp_2m', steps=20, # As in `generate`
     seed:int=0, # Of the first image
     cond=None, guidance=1., # As in `generate`
+    temperature:float=.5, # Standard deviation of the noise to begin with: 1 draws fairly from all that is possible, less keeps to what is likely
     consistent:bool=True, # Whether the result, made small again, must be the image that was given
     overlap:int=16, # Pixels that tiles have in common, for images larger than the model's
     **own # For the sampler
 ) -> np.ndarray: # uint8 (n, h·factor, w·factor, C)
     "Draw large versions of small images (SR3, arXiv 2104.07636)"
+    if not 0<=temperature<=1: raise ValueError(f'`temperature` lies between 0 and 1, but is {temperature!r}.')
     model = _load(model); _in_pixels(model, 'Super-resolution'); low = _small(model, images, factor); seeds = _begin(model, len(low), seed); labels = _labels(model, cond, seeds)
     beside = enlarged(low, factor); size = tuple(beside.shape[1:]); tiles = 1 if size==tuple(model.size) else None
     def denoiser(rows):
         def of(image): c = None if labels is None else labels[rows].to(model.device); return model.denoiser(image if c is None else (c.repeat(len(image)//len(c)),image), guidance=guidance)
         d = of(beside[rows]) if tiles else tiled(of, beside[rows], model.size[1:], overlap)
         return projected(d, known_means(low[rows])) if consistent else d
-    return _images(model, _draw(model, seeds, denoiser, sampler, steps, 250 if tiles else 8, size=size, **own))
+    def start(rows, noise): return temperature*noise
+    return _images(model, _draw(model, seeds, denoiser, sampler, steps, 250 if tiles else 8, start, size, **own))

@@ -8,8 +8,8 @@ compare = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(compare)
 
 
-@pytest.mark.parametrize('name,gap', compare.tables().items())
-def test_table(name, gap): assert gap<=1e-6, f'{name} differs by {gap:.1e}'
+def test_tables():
+    for name, gap in compare.tables().items(): assert gap<=1e-6, f'{name} differs by {gap:.1e}'
 
 
 @pytest.mark.parametrize('name,gap', [pytest.param(*c, id=c[0]) for c in compare.cases()])

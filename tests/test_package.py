@@ -1,5 +1,5 @@
 "The package as a whole: its metadata, what its modules bring along, and the rules of the house that a machine can check"
-import ast, builtins, importlib.metadata as metadata, json, re, shlex, statistics, subprocess, sys
+import ast, builtins, importlib.metadata as metadata, importlib.util, json, re, shlex, statistics, subprocess, sys
 import pytest
 from project import LIB, LIGHT, MODULES, NBS, NOTEBOOKS, ROOT, SETTINGS
 
@@ -118,9 +118,14 @@ def test_exported_cells_are_small(notebook):
     assert not long, f'at most 60 lines in an exported cell: {long}'
 
 
-def test_exported_cells_are_small_on_the_whole():
-    lines = sorted(sum(map(bool, map(str.strip, c['code']))) for notebook in NOTEBOOKS for c in code_cells(notebook) if c['exported'])
-    assert statistics.median(lines)<=10 and lines[int(.9*len(lines))]<=25, f'median {statistics.median(lines)} (at most 10), nine in ten {lines[int(.9*len(lines))]} (at most 25)'
+def test_style_of_the_house():
+    "Of all notebooks together; `python tools/measure_style.py` shows each"
+    spec = importlib.util.spec_from_file_location('measure_style', ROOT/'tools'/'measure_style.py')
+    style = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(style)
+    total = style.summary([style.measure(p) for p in NOTEBOOKS])
+    for k, limit in style.LIMITS.items():
+        assert total[k]<=limit if 'lines' in k else total[k]>=limit, f'{k} is {total[k]:.3g}, and the limit {limit}: see  python tools/measure_style.py'
 
 
 @by_name
@@ -156,7 +161,7 @@ def test_imports_have_cells_of_their_own(notebook):
 @by_name
 def test_notebook_is_light(notebook):
     size = notebook.stat().st_size
-    most = 1000 if notebook.parent.name=='tutorials' else 300           # tutorials are mostly pictures
+    most = 300 if notebook.parent==NBS else 1000           # tutorials and explanations are mostly pictures
     assert size<=most*1000, f'{notebook.name} has {size/1e3:.0f} kB, and {most} are allowed: smaller dpi, fewer pictures'
 
 

@@ -1,13 +1,15 @@
 """Build the docs site from the notebooks with pip packages only, and check it: `python tools/build_docs.py`
 
 nbdev makes the pages' signatures and links (`proc_nbs`), smalldocs lays them out by `nbs/_quarto.yml`, and this file does
-what lies between: page names, numbered figures and equations, formulas as MathML, and links that work from any folder.
+what lies between: page names, numbered figures and equations, formulas as MathML, links that work from any folder, pictures
+as files with words for those who cannot see them, and `llms.txt`, the way in for machines that read.
 Where Quarto is installed, `nbdev_docs` builds the same notebooks, unchanged, into the same folder.
 """
-import html, json, os, re, shutil, subprocess, sys
+import base64, html, json, os, re, shutil, struct, subprocess, sys
 from importlib.metadata import entry_points
 from pathlib import Path, PurePosixPath
 
+import smalldocs, yaml
 from latex2mathml.converter import convert
 from nbdev.config import get_config
 from nbdev.doclinks import _build_modidx
@@ -29,6 +31,11 @@ KATEX = re.compile(r'<(script|link)\b[^>]*cdn\.jsdelivr\.net/npm/katex[^>]*>(</s
 REWRITES = [(r'\{aligned\}', '{split}'), (r'\\operatorname\*', r'\\operatorname'),
             (r'\\(math(?:bb|bf|cal|rm)|boldsymbol)(?:\s+|(?=\d))(\w)', r'\\\1{\2}')]
 NOT_READ = re.compile(r'\\[a-zA-Z]+|<mi>&</mi>')
+IMAGE = re.compile(r'<img\b[^>]*>')
+DATA = re.compile(r'data:image/(png|jpeg|gif);base64,(.*)', re.S)
+HEADING = re.compile(r'<h[1-6]\b[^>]*>(.*?)</h[1-6]>', re.S)
+PARAGRAPH = re.compile(r'<p>(.*?)</p>', re.S)
+FIGURE = re.compile(r'</p>\s*<figcaption>(.*?)</figcaption>', re.S)
 WEB_IMPORT = re.compile(r"""@import\s*(?:url\()?\s*["']?https?://[^"')]+["']?\s*\)?[^;]*;""")
 
 
@@ -103,6 +110,12 @@ def page_names(folder):
     return names
 
 
+def dark_theme(name):
+    "The theme `name` in its own dark colours. smalldocs, as Quarto, wants a style sheet for each mode, and the dark one of another theme has another face"
+    css = Path(smalldocs.__file__).parent/'assets'/'vendor'/'bootswatch'/f'{name}.min.css'
+    return css.read_text(encoding='utf-8').replace('[data-bs-theme=dark]', ':is(:root,[data-bs-theme=dark])')
+
+
 def stage(processed, folder):
     "Copy nbdev's pages to `folder` as smalldocs reads them"
     shutil.rmtree(folder, ignore_errors=True)
@@ -113,6 +126,8 @@ def stage(processed, folder):
         (folder/old).unlink()
         (folder/new).write_text(json.dumps(nb), encoding='utf-8')
     edit(folder/'_quarto.yml', lambda s: re.sub(r'^ *html-math-method:.*\n', '', s, flags=re.M))      # ours to do: see `mathml`
+    edit(folder/'_quarto.yml', lambda s: s.replace('dark: darkly', 'dark: dark.css'))
+    (folder/'dark.css').write_text(dark_theme('cosmo'), encoding='utf-8')
     edit(folder/'sidebar.yml', lambda s: re.sub(r'\S+\.ipynb$', lambda m: str(names.get(PurePosixPath(m[0]), m[0])), s, flags=re.M))
 
 
@@ -130,10 +145,11 @@ def mathml(tex, display, page):
 
 
 def finish_page(path, site, url):
-    "Formulas become MathML, and links to our own site relative"
+    "Formulas become MathML, links to our own site relative, pictures files, and what can be pressed a button"
     page = path.relative_to(site)
     up = '../'*len(page.parent.parts) or './'
     def formula(m): return f"{m[1]}{mathml(html.unescape(m[3]), m[2]=='display', page)}</span>"
+    edit(path, lambda s: press(take_out_pictures(s, path)))
     edit(path, lambda s: KATEX.sub('', MATH.sub(formula, s)).replace(f'href="{url}/', f'href="{up}'))
 
 
@@ -141,6 +157,102 @@ def finish(site, url):
     "Make every page and style sheet of `site` independent of the network"
     for page in site.rglob('*.html'): finish_page(page, site, url)
     for css in site.rglob('*.css'): edit(css, lambda s: WEB_IMPORT.sub('', s))
+
+
+# ---- what a page must be to be light, and for everyone -------------------------------------------------------------
+
+def words(markup):
+    "What a piece of a page says, with formulas as TeX"
+    return ' '.join(html.unescape(re.sub('<[^>]+>', '', MATH.sub(r'\3', markup))).split())
+
+
+def alternative(before, after):
+    "Words for a picture that has none: its caption, or else the heading and the paragraph that it stands under"
+    caption = FIGURE.match(after)
+    if caption: return words(caption[1])
+    headings = list(HEADING.finditer(before))
+    said = PARAGRAPH.findall(before[headings[-1].end():]) if headings else []
+    text = ': '.join(filter(None, [words(headings[-1][1]) if headings else '', words(said[-1]) if said else ''])) or 'Picture'
+    return text if len(text)<=200 else text[:200].rsplit(' ', 1)[0] + ' …'
+
+
+def size_of(data):
+    "Width and height of a PNG, as attributes that keep its place on the page; nothing for other pictures"
+    return ' width="{}" height="{}"'.format(*struct.unpack('>II', data[16:24])) if data.startswith(b'\x89PNG') else ''
+
+
+def picture_file(path, kind, data, n):
+    "The file beside the page at `path` that holds a picture: the one that its Markdown copy has, or a new one"
+    folder = path.parent/f'{path.stem}_files'
+    known = [f for f in sorted(folder.glob(f'*.{kind}')) if f.stat().st_size==len(data) and f.read_bytes()==data]
+    if known: return known[0]
+    folder.mkdir(exist_ok=True)
+    file = folder/f'{path.stem}_{n}.{kind}'
+    file.write_bytes(data)
+    return file
+
+
+def take_out_pictures(text, path):
+    "Pictures inside a page become files beside it, which a browser fetches when they come into sight; each gets its size, and words"
+    names, n, main = {}, 0, text.find('<main')
+    def picture(m):
+        nonlocal n
+        tag, n = m[0], n+1
+        src = re.search(r'src="([^"]*)"', tag)[1]
+        inside = DATA.match(src)
+        if inside:
+            data = base64.b64decode(inside[2])
+            file = picture_file(path, inside[1].replace('jpeg', 'jpg'), data, n)
+            tag = tag.replace(src, file.relative_to(path.parent).as_posix())
+        else: data = (path.parent/src).read_bytes() if (path.parent/src).is_file() else b''
+        alt = re.search(r'\balt="([^"]*)"', tag)
+        if not alt: tag = tag.replace('<img', f'<img alt="{html.escape(alternative(text[main:m.start()], text[m.end():]))}"', 1)
+        if inside: names[file.relative_to(path.parent).as_posix()] = html.unescape(re.search(r'\balt="([^"]*)"', tag)[1])
+        lazy = ' loading="lazy"' if n>1 else ''
+        return tag.replace('<img', f'<img{"" if " width=" in tag else size_of(data)}{lazy} decoding="async"', 1)
+    res = IMAGE.sub(picture, text)
+    if path.with_suffix('.llms.md').is_file(): edit(path.with_suffix('.llms.md'), lambda s: finish_copy(s, names))
+    return res
+
+
+def finish_copy(text, names):
+    "The Markdown copy of a page: its pictures have the same words, and what only nbdev and Quarto understand is gone"
+    def picture(m): return f'![{re.sub(r"[][]", "", names.get(m[1], "picture"))}]({m[1]})'
+    text = re.sub(r'!\[(?:png|jpeg|gif)\]\(([^)]*)\)', picture, text)
+    return re.sub(r'(?<=\))\{target=[^}]*\}|<!-- WARNING: THIS FILE WAS AUTOGENERATED.*?-->\n*', '', text)
+
+
+SECTION = re.compile(r'<a (class="sidebar-item-text sidebar-link text-start" [^>]*?) role="navigation"([^>]*)>(.*?)</a>')
+ARROW = re.compile(r'<a (class="sidebar-item-toggle [^>]*?) role="navigation"([^>]*?) aria-label="Toggle section"([^>]*)>(.*?)</a>')
+SCHEME = re.compile(r'<a (class="quarto-color-scheme-toggle[^"]*") href=""([^>]*)>(.*?)</a>')
+
+
+def press(text):
+    "Buttons that are marked up as links without an address become buttons, for the keyboard and for screen readers"
+    text = SECTION.sub(r'<button type="button" \1\2>\3</button>', text)
+    text = ARROW.sub(r'<a \1\2\3 aria-hidden="true">\4</a>', text)
+    text = SCHEME.sub(r'<button type="button" \1\2>\3</button>', text)
+    return re.sub(r'(<i class="bi [^"]*") role="img"', r'\1 aria-hidden="true"', text)      # the link around it has a name
+
+
+# ---- the way in for machines that read -----------------------------------------------------------------------------
+
+def front_matter(notebook):
+    "Title and description of a page"
+    text = source(json.loads(notebook.read_text(encoding='utf-8'))['cells'][0])
+    return next(yaml.safe_load_all(text))
+
+
+def llms_index(folder, url):
+    "`llms.txt` (llmstxt.org): what this is, and each page's Markdown copy with a line of what is in it, by the sections of the sidebar"
+    about = yaml.safe_load((folder/'nbdev.yml').read_text(encoding='utf-8'))['website']
+    contents = yaml.safe_load((folder/'sidebar.yml').read_text(encoding='utf-8'))['website']['sidebar']['contents']
+    def line(name):
+        front = front_matter(folder/name)
+        return f'- [{front["title"]}]({url}/{PurePosixPath(name).with_suffix(".llms.md")}): {front["description"]}'
+    first = ['## Start here', '', *[line(o) for o in contents if isinstance(o, str)]]
+    sections = [[f'## {o["section"]}', '', *map(line, o['contents'])] for o in contents if not isinstance(o, str)]
+    return '\n\n'.join([f'# {about["title"]}', f'> {about["description"]}', *('\n'.join(o) for o in (first, *sections))]) + '\n'
 
 
 # ---- the way from the notebooks to the site ------------------------------------------------------------------------
@@ -170,6 +282,7 @@ def main():
     stage(process(), folder)
     site = render(folder)
     finish(site, url)
+    (site/'llms.txt').write_text(llms_index(folder, url), encoding='utf-8')
     shutil.rmtree(cfg.doc_path, ignore_errors=True)
     shutil.move(site, cfg.doc_path)
     shutil.rmtree(folder)

@@ -1,10 +1,10 @@
 """Super-resolution of emoji that were not in training, 16 to 64 pixels: `pip install -e '.[eval]' && python tools/measure_super_resolution.py [BUNDLE] [N]`
 
-BUNDLE is of `python tools/train_emoji.py sr` (runs/sr). Beside bicubic enlargement: PSNR, kernel distance on features of EfficientNet-Lite0 to the real images, and how
-far the result, made small again, is from what was given. The kernel distance also at half the size, where fine texture has gone; and that of the originals
-with noise that hardly anybody sees, to tell how strict this judge is. Writes nbs/images/super_resolution.json and .png.
+BUNDLE is of `python tools/train_emoji.py sr 16000` (runs/sr). Beside bicubic enlargement: PSNR, kernel distance on features of EfficientNet-Lite0 to the
+real images, and how far the result, made small again, is from what was given. The kernel distance also at half the size, where fine texture has gone;
+and that of the originals with noise that hardly anybody sees, to tell how strict this judge is. Writes nbs/images/super_resolution.json and .png.
 """
-import json, math, sys, time
+import json, sys, time
 from pathlib import Path
 import numpy as np, torch, torch.nn.functional as F
 from meme_nb.data import emoji, image_grid, to_float, to_uint8
@@ -12,21 +12,51 @@ from meme_nb.generate import enlarged, super_resolve
 from meme_nb.metrics import features, kernel_distance
 from meme_nb.model import MEME
 
-out = Path(__file__).parent.parent/'nbs'/'images'
+OUT = Path(__file__).parent.parent/'nbs'/'images'
+FACTOR, STEPS = 4, 20
 
-def psnr(a, b): return float(np.mean([10*math.log10(255**2/max(((p.astype(float)-q)**2).mean(), 1e-9)) for p,q in zip(a, b)]))
+
+def psnr(a, b):
+    "Mean over images, in dB"
+    mse = ((a.astype(float)-b)**2).mean((1, 2, 3)).clip(1e-9)
+    return float((10*np.log10(255**2/mse)).mean())
+
+def half(y): return F.avg_pool2d(to_float(y), 2).clamp(-1, 1)
+
+def noisy(x): return np.clip(x.numpy()+2*np.random.default_rng(0).standard_normal(x.shape), 0, 255).round().astype(np.uint8)
+
+def ways(model, low, real):
+    "Name to a function that enlarges"
+    def experts(**kw): return lambda: super_resolve(model, low, FACTOR, steps=STEPS, **kw)
+    return {'the originals, with noise of 2 grey levels': lambda: noisy(real),
+            'bicubic': lambda: to_uint8(enlarged(to_float(low), FACTOR)),
+            **{f'experts, temperature {t:g}': experts(temperature=t) for t in (1., .8, .5, 0.)},
+            'experts, temperature 0.5, not consistent': experts(temperature=.5, consistent=False)}
+
+def row(name, y, seconds, low, real, f, f_half):
+    kd, at_half = kernel_distance(features(y), f, paired=True), kernel_distance(features(half(y)), f_half, paired=True)
+    back = (F.avg_pool2d(to_float(y), FACTOR)-to_float(low)).abs().mean().item()/2
+    return dict(way=name, PSNR=round(psnr(y, real.numpy()), 3), kernel_distance=float(kd), se=kd.se, at_half_size=float(at_half),
+                se_at_half_size=at_half.se, down_sampling_error_in_255ths=round(255*back, 3), seconds=round(seconds, 1))
 
 def main(bundle='runs/sr', n=693):
-    model, test = MEME.load(bundle), emoji('test', 64); n = min(int(n), len(test)); real = test[torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:n]].x
-    low = to_uint8(F.avg_pool2d(to_float(real), 4)); f, rows, shown = features(real), [], [np.asarray(torch.from_numpy(low[:10]).repeat_interleave(4, 1).repeat_interleave(4, 2))]
-    ways = {'the originals, with noise of 2 grey levels':lambda: np.clip(real.numpy()+2*np.random.default_rng(0).standard_normal(real.shape), 0, 255).round().astype(np.uint8), 'bicubic':lambda: to_uint8(enlarged(to_float(low), 4)), 'experts, 20 steps':lambda: super_resolve(model, low, 4, consistent=False), 'experts, consistent, 20 steps':lambda: super_resolve(model, low, 4)}
-    small = lambda y: features(F.avg_pool2d(to_float(y), 2).clamp(-1, 1)); fs = small(real)
-    for name, draw in ways.items():
-        start = time.perf_counter(); y = draw(); seconds = time.perf_counter()-start; kd, half_size = kernel_distance(features(y), f, paired=True), kernel_distance(small(y), fs, paired=True); shown += [y[:10]]*('originals' not in name)
-        back = (F.avg_pool2d(to_float(y), 4)-to_float(low)).abs().mean().item()/2
-        rows.append(dict(way=name, PSNR=round(psnr(y, real.numpy()), 3), kernel_distance=float(kd), se=kd.se, at_half_size=float(half_size), se_at_half_size=half_size.se, down_sampling_error_in_255ths=round(255*back, 3), seconds=round(seconds, 1))); print(rows[-1], flush=True)
-    half = f[:n//2], f[n//2:]; training = json.loads((Path(bundle)/'training.json').read_text()) if (Path(bundle)/'training.json').is_file() else None
-    image_grid(np.concatenate([*shown, real[:10].numpy()]), 10).save(out/'super_resolution.png')
-    (out/'super_resolution.json').write_text(json.dumps(dict(n=n, rows=rows, floor_of_halves=float(kernel_distance(*half)), training=training, torch=torch.__version__, date=time.strftime('%Y-%m-%d'), command=f'python tools/measure_super_resolution.py {bundle} {n}'), indent=1)+'\n')
+    model, test = MEME.load(bundle), emoji('test', 64)
+    n = min(int(n), len(test))
+    real = test[torch.randperm(len(test), generator=torch.Generator().manual_seed(0))[:n]].x
+    low = to_uint8(F.avg_pool2d(to_float(real), FACTOR))
+    f, f_half, rows, shown = features(real), features(half(real)), [], [low[:10].repeat(FACTOR, 1).repeat(FACTOR, 2)]
+    for name, draw in ways(model, low, real).items():
+        start = time.perf_counter()
+        y = draw()
+        rows.append(row(name, y, time.perf_counter()-start, low, real, f, f_half))
+        if name in ('bicubic', 'experts, temperature 1', 'experts, temperature 0.5', 'experts, temperature 0'): shown.append(y[:10])
+        print(rows[-1], flush=True)
+    image_grid(np.concatenate([*shown, real[:10].numpy()]), 10).save(OUT/'super_resolution.png')
+    training = Path(bundle)/'training.json'
+    facts = dict(n=n, steps=STEPS, rows=rows, floor_of_halves=float(kernel_distance(f[:n//2], f[n//2:])),
+                 training=json.loads(training.read_text()) if training.is_file() else None, torch=torch.__version__,
+                 date=time.strftime('%Y-%m-%d'), command=f'python tools/measure_super_resolution.py {bundle} {n}')
+    (OUT/'super_resolution.json').write_text(json.dumps(facts, indent=1)+'\n')
+
 
 if __name__=='__main__': main(*sys.argv[1:])

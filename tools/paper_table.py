@@ -5,13 +5,14 @@ in the paper, and DPM-Solver++(2M) with 20. An arm that is done leaves nbs/image
 goes on where it was. With no ARM, all arms in their order, seed by seed; so the command may be run again and again until nothing is left to do.
 
 Before: `python tools/paper_table.py tune DATA` chooses learning rates with a quarter of the operations.
-After: `python tools/paper_table.py time DATA` measures seconds and memory of a sample for all arms that are done, in one run, in turns.
+After: `python tools/paper_table.py time DATA` measures seconds and memory of a sample for all arms that are done, in one run, in turns; `... why DATA`
+looks into the experts of three arms: the spectra of their feature maps, and who is good where.
 """
 import argparse, json, os, statistics, subprocess, sys, time
 from pathlib import Path
 import torch
 from fastai.callback.training import GradientClip
-from meme_nb.analysis import loss_matrix
+from meme_nb.analysis import feature_spectra, hand_overs, loss_matrix
 from meme_nb.data import emoji, fashion_mnist, image_dls
 from meme_nb.experts import UNet, count_flops, count_params, meme_experts
 from meme_nb.generate import generate
@@ -181,16 +182,32 @@ def timed(data, n=64, rounds=5):
     print(json.dumps(facts, indent=1))
 
 
+def why(data, n=128):
+    "Spectra of each expert's feature maps in the middle of its own part of the axis, losses (experts, 20), hand-overs"
+    test, facts = images(data)[1], {}
+    x0 = test.batch(torch.arange(n))[0]
+    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
+    for arm in [a for a in ('same_soft', 'meme', 'large') if (OUT/f'{data}_{a}_0.json').is_file()]:
+        m = arm_model(data, arm)
+        ts = [125, 375, 625, 875]
+        spectra = [feature_spectra(m.experts[m.expert_for(t)].eval(), SCHEDULE.add_noise(x0, noise, t), torch.full((n,), t)) for t in ts]
+        rounded = [{layer: [round(o, 4) for o in v.tolist()] for layer, (_, v) in found.items()} for found in spectra]
+        facts[arm] = dict(t=ts, spectra=rounded, loss=loss_matrix(m, test, bins=20, n=500).tolist(), hand_overs=hand_overs(m, test, 256))
+    facts |= dict(n=n, torch=torch.__version__, date=time.strftime('%Y-%m-%d'), command=f'python tools/paper_table.py why {data}')
+    (OUT/f'{data}_why.json').write_text(json.dumps(facts)+'\n')
+
+
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument('what', choices=['fashion', 'emoji', 'tune', 'time'])
-    a.add_argument('names', nargs='*', help='arms; for tune and time, data')
+    a.add_argument('what', choices=['fashion', 'emoji', 'tune', 'time', 'why'])
+    a.add_argument('names', nargs='*', help='arms; for tune, time and why, data')
     a.add_argument('--seeds', default='0,1,2', help='numbers with commas between')
     a.add_argument('--budget', type=float, default=.06, help='PFLOP of training')
     a.add_argument('--lr', type=float, help='instead of the tuned one')
     o = a.parse_args()
     keep_memory()
-    if o.what in ('tune', 'time'): return [timed(d) if o.what=='time' else tune(d, o.budget*1e15) for d in o.names or ['fashion']]
+    others = dict(tune=lambda d: tune(d, o.budget*1e15), time=timed, why=why)
+    if o.what in others: return [others[o.what](d) for d in o.names or ['fashion']]
     unknown = [n for n in o.names if n not in ARMS]
     if unknown: raise SystemExit(f'No arm is called {", ".join(unknown)}: there are {", ".join(ARMS)}.')
     file = OUT/f'{o.what}_rates.json'
