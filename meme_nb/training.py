@@ -86,9 +86,13 @@ class NoisingCallback(Callback):
         self.noised = x0,self.learn.xb[0],t
 
 # %% ../nbs/09_training.ipynb #156b0024
-def _batch_generator(learn, seed):
-    "For the draws of this batch, on the data's device; another one in validation, and in each process that has a share of the batch"
-    rank = getattr(learn.dls.train, 'share', (0,1))[0]; which = (seed,learn.training,rank,learn.train_iter if learn.training else learn.iter)
+def _share(learn):
+    "Number of this process, and of all that share a batch"
+    return getattr(learn.dls.train, 'share', (0,1))
+
+def _batch_generator(learn, seed, rank=0):
+    "For the draws of this batch, on the data's device; another one in validation, and for each `rank`"
+    which = (seed,learn.training,rank,learn.train_iter if learn.training else learn.iter)
     return torch.Generator(learn.dls.device).manual_seed(int.from_bytes(hashlib.sha256(repr(which).encode()).digest()[:4], 'big'))      # torch's CPU generator reads 32 bits
 
 # %% ../nbs/09_training.ipynb #02fe8c29
@@ -104,7 +108,9 @@ class DropLabelsCallback(Callback):
     def before_batch(self):
         x,t,cond,expert = self.xb; labels,image = split_cond(cond); n = self.noising.meme.n_classes
         if labels is None: return
-        hide = torch.rand(len(labels), generator=_batch_generator(self.learn, self.noising.seed+5), device=labels.device)<self.p; labels = labels.masked_fill(hide, n)
+        rank,world = _share(self.learn)                                  # drawn for the whole batch, like noise
+        u = torch.rand(len(labels)*world, generator=_batch_generator(self.learn, self.noising.seed+5), device=labels.device).chunk(world)[rank]
+        labels = labels.masked_fill(u<self.p, n)
         self.learn.xb = (x, t, labels if image is None else (labels,image), expert)
 
 # %% ../nbs/09_training.ipynb #a71406cd
@@ -115,7 +121,7 @@ class ImageConditionCallback(Callback):
         make # `make(x0, generator)` gives (B, cond_ch, H, W) of clean images (B, C, H, W)
     ): self.make = make
     def before_batch(self):
-        image = self.make(self.noising.noised[0], _batch_generator(self.learn, self.noising.seed+7)); x,t,cond,expert = self.xb; labels,_ = split_cond(cond)
+        image = self.make(self.noising.noised[0], _batch_generator(self.learn, self.noising.seed+7, _share(self.learn)[0])); x,t,cond,expert = self.xb; labels,_ = split_cond(cond)
         self.learn.xb = (x, t, image if labels is None else (labels,image), expert)
 
 # %% ../nbs/09_training.ipynb #b511e5d8

@@ -9,7 +9,7 @@ from meme_nb.experts import meme_experts
 from meme_nb.model import MEME
 from meme_nb.router import IntervalRouter
 from meme_nb.schedulers import cosine_schedule
-from meme_nb.training import BranchCallback, CheckpointCallback, ParallelCallback, meme_learner
+from meme_nb.training import BranchCallback, CheckpointCallback, DropLabelsCallback, ParallelCallback, meme_learner
 
 class CastCallback(Callback):
     order = -9.8
@@ -27,8 +27,8 @@ def main(out, dtype, steps, stop=0):
     if world>1: dist.init_process_group('gloo')
     torch.manual_seed(rank)                                      # not the same weights at the start: they are broadcast
     if world==1: torch.manual_seed(0)
-    model = MEME(meme_experts(4, width=8), IntervalRouter(4), cosine_schedule(), 'v').to(dtype)
-    cbs = [GradientClip(1.), BranchCallback(.4), CastCallback(dtype), *([ParallelCallback()] if world>1 else []), CheckpointCallback(out+'_ckpt', every=5, resume=True, leader=rank==0), *([GiveUpCallback(int(stop))] if int(stop) else [])]
+    model = MEME(meme_experts(4, width=8, n_classes=10), IntervalRouter(4), cosine_schedule(), 'v').to(dtype)
+    cbs = [GradientClip(1.), BranchCallback(.4), CastCallback(dtype), DropLabelsCallback(.3), *([ParallelCallback()] if world>1 else []), CheckpointCallback(out+'_ckpt', every=5, resume=True, leader=rank==0), *([GiveUpCallback(int(stop))] if int(stop) else [])]
     learn = meme_learner(image_dls(fashion_mnist(size=16), 32, fashion_mnist('test', 16)[:64], n_batches=int(steps), share=(rank, world)), model, cbs, decay=.9)
     with learn.no_bar(), learn.no_logging():
         try: learn.fit_one_cycle(1, 3e-3)

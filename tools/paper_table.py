@@ -1,6 +1,6 @@
 """The paper's table at our scale: `apt-get install dataset-fashion-mnist; python tools/paper_table.py {fashion,emoji} [ARM ...] [--seeds 0,1,2]`
 
-Every arm gets the same operations for training (forward and backward, all experts together) and is judged by the same sampling: DDIM with 200 steps, as
+Every arm but those of a QUARTER gets the same operations for training (forward and backward, all experts together), and is judged by the same sampling: DDIM with 200 steps, as
 in the paper, and DPM-Solver++(2M) with 20. An arm that is done leaves nbs/images/table/DATA_ARM_SEED.json and is not done again; one that was cut off
 goes on where it was. With no ARM, all arms in their order, seed by seed; so the command may be run again and again until nothing is left to do.
 
@@ -52,6 +52,9 @@ ARMS = dict(
     same_soft       = (unets(4), intervals(4), DECREASING, 0),
     meme            = (iunets, intervals(4), DECREASING, 0),
     meme_branch     = (iunets, intervals(4), DECREASING, .5),
+    meme_late       = (iunets, intervals(4), DECREASING, .8),
+    small_quarter   = (unets(1), intervals(1), (0.,), 0),
+    iunet_quarter   = (unets(1, mix=.5), intervals(1), (0.,), 0),
     same_hard       = (unets(4), intervals(4), HARD, 0),
     meme_hard       = (iunets, intervals(4), HARD, 0),
     meme_constant   = (iunets, intervals(4), CONSTANT, 0),
@@ -61,6 +64,7 @@ ARMS = dict(
     complexity_branch = (iunets, by_complexity, DECREASING, .5),
     searched        = (two_sizes, intervals(2), (0., 0.), 0),
     stitch          = None)                                       # made of two others
+QUARTER = 'small_quarter', 'iunet_quarter'                        # as many steps as the large one, a quarter of the operations: the paper's small ones
 PAPERS = 'large small iunet same_soft meme meme_branch'.split()   # these are run with all seeds, the others with the first
 
 
@@ -81,6 +85,7 @@ def train(data, arm, seed, budget, lr, folder=None):
     torch.manual_seed(seed)
     x0, = train.batch(torch.arange(0, len(train), len(train)//128)[:128])[:1]
     model = MEME(make(train.channels), router(data, seed, x0), SCHEDULE, 'v', size=(train.channels, 32, 32))
+    if arm in QUARTER: budget /= 4
     steps = round(budget/(3*BATCH*statistics.mean(flops(model))))      # a backward pass costs two forward ones
     cbs = [GradientClip(1.), CheckpointCallback(folder/'checkpoints', 500, resume=True)] + ([BranchCallback(ancestor)] if ancestor else [])
     dls = image_dls(train, BATCH, train[torch.arange(64)], n_batches=steps, seed=seed, flip=data=='emoji')
@@ -121,7 +126,7 @@ def one_run(data, arm, seed, budget, lr):
     if arm=='stitch': model, how = stitched(data, seed), dict(steps=0, note='twice the training of the other arms')
     else: model, how = train(data, arm, seed, budget, lr)
     each, table = flops(model), model.router.table
-    facts = dict(data=data, arm=arm, seed=seed, budget=budget, batch=BATCH, **how,
+    facts = dict(data=data, arm=arm, seed=seed, budget=budget/4 if arm in QUARTER else budget, batch=BATCH, **how,
                  weights=[count_params(e) for e in model.experts], macs=[f//2 for f in each],
                  macs_a_step=sum(each[k] for k in table.tolist())/len(table)/2,
                  router=model.router.config['kind'], intervals=TableRouter(table, len(each)).intervals,
