@@ -77,16 +77,16 @@ def rss(): return int(re.search(r'VmRSS:\s+(\d+)', open('/proc/self/status').rea
 
 @linux
 def test_a_thousand_mutations(tmp_path):
-    "Each loads, or raises BundleError, within a second and 200 MB, and touches nothing"
+    "Each loads, or raises BundleError, within a second (of the processor: others may be at work) and 200 MB, and touches nothing"
     rng = random.Random(0); sound = model(0).save(tmp_path/'sound'); want = prediction(MEME.load(sound)); outcomes = {}
     for i in range(1000):
         mutate = rng.choices([flip, truncate, swap, remove, signed, edit], [2,1,.5,.5,2,4])[0]
         shutil.copytree(sound, tmp_path/'b'); mutate(rng, tmp_path/'b'); before = tree(tmp_path)
         with open('/proc/self/clear_refs', 'w') as f: f.write('5')
-        low,start = rss(),time.perf_counter()
+        low,start = rss(),time.process_time()
         try: m = MEME.load(tmp_path/'b')
         except BundleError as e: assert len(str(e))>20; m = None
-        seconds,memory = time.perf_counter()-start,peak()-low
+        seconds,memory = time.process_time()-start,peak()-low
         assert seconds<1 and memory<200e6, f'{i} {mutate.__name__}: {seconds:.2f} s, {memory/1e6:.0f} MB'
         assert tree(tmp_path)==before, f'{i} {mutate.__name__} left something behind'
         if m is not None and mutate in (flip, truncate, remove): assert torch.equal(prediction(m), want), f'{i} {mutate.__name__} went unnoticed'

@@ -162,7 +162,7 @@ def arm_model(data, arm): return stitched(data, 0) if arm=='stitch' else MEME.lo
 def peak(data, arm, resident):
     "Peak memory of drawing 16 images in a process of its own, in MB, beyond that of a process which only loads the library"
     draw = f"generate('{RUNS}/{data}_{arm}_0', 16, steps=20, resident={resident})" if arm else 'None'
-    code = f"import resource, torch; from meme_nb.generate import generate; {draw}; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    code = f"import re, torch; from meme_nb.generate import generate; {draw}; print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
     return int(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()[-1])/1e3
 
 def timed(data, n=64, rounds=5):
@@ -192,7 +192,7 @@ def why(data, n=128):
     test, facts = images(data)[1], {}
     x0 = test.batch(torch.arange(n))[0]
     noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
-    for arm in [a for a in ('same_soft', 'meme', 'large') if (OUT/f'{data}_{a}_0.json').is_file()]:
+    for arm in [a for a in ('same_soft', 'meme', 'meme_branch') if (OUT/f'{data}_{a}_0.json').is_file()]:
         m = arm_model(data, arm)
         ts = [125, 375, 625, 875]
         spectra = [feature_spectra(m.experts[m.expert_for(t)].eval(), SCHEDULE.add_noise(x0, noise, t), torch.full((n,), t)) for t in ts]
