@@ -147,7 +147,7 @@ def plot_losses(
 ):
     "Each expert's loss as a multiple of the best one's, along the time axis"
     import matplotlib.pyplot as plt
-    n,bins = loss.shape; ax = ax or plt.subplots(figsize=(6,1+.35*n), layout='constrained')[1]
+    n = len(loss); ax = ax or plt.subplots(figsize=(6,1+.35*n), layout='constrained')[1]
     im = ax.imshow(loss/loss.amin(0), aspect='auto', extent=(0,T,n-.5,-.5), vmin=1); plt.colorbar(im, ax=ax, label='loss / best')
     if router is not None: ax.step([*range(T),T], [*router.table.tolist(),router.table[-1].item()], 'w', where='post', lw=1.5)
     ax.set(xlabel='t', ylabel='expert', yticks=range(n))

@@ -256,6 +256,7 @@ def _inception(file):
     if not sha.startswith(_inception_sha): raise ValueError(f'{file} is not weights-inception-2015-12-05-{_inception_sha}.pth: its sha256 begins with {sha[:8]}. Pass a module of your own as `extractor` for other weights; the numbers are then not called FID.')
     try: from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
     except ImportError: raise ValueError("The Inception network needs torch-fidelity, which is not installed: pip install 'meme-nb[eval]'.") from None
+    torch.load(io.BytesIO(raw), weights_only=True)            # torch-fidelity would run code in a file, so nothing but tensors gets that far
     return _Inception(FeatureExtractorInceptionV3('inception', ['2048'], str(file))),sha
 
 # %% ../nbs/12_metrics.ipynb #b37abd66
