@@ -1,11 +1,6 @@
 "Schedules and samplers against those of diffusers: the figures of `tools/compare_diffusers.py`, asserted"
-import importlib.util
+import compare_diffusers as compare
 import pytest
-from project import ROOT
-
-spec = importlib.util.spec_from_file_location('compare_diffusers', ROOT/'tools'/'compare_diffusers.py')
-compare = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(compare)
 
 
 def test_tables():

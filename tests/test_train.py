@@ -4,10 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from project import ROOT
+from torture_resume import torture
 
 TRAIN = Path(sys.executable).with_name('meme_train')
-sys.path.insert(0, str(ROOT/'tools'))
 
 
 def train(folder, *args): return subprocess.run([TRAIN, *map(str, args)], cwd=folder, capture_output=True, text=True, timeout=600)
@@ -15,8 +14,7 @@ def train(folder, *args): return subprocess.run([TRAIN, *map(str, args)], cwd=fo
 
 def test_killed_and_resumed_is_the_same_run():
     "Two SIGKILLs at random moments; the large test is `tools/torture_resume.py`"
-    import torture_resume
-    got = torture_resume.torture(2, seed=3, steps=200)
+    got = torture(2, seed=3, steps=200)
     assert got['same_bytes'] and got['files']==8, got
 
 

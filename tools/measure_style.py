@@ -1,13 +1,16 @@
 """How well the notebooks keep the style of the house: `python tools/measure_style.py`
 
-For each notebook: exported cells and their lines, the share of them that a picture or a test follows at once, lines of functions, parameters that a
-comment explains, public names that some cell uses, and its size. `tests/test_package.py` holds the limits.
+For each notebook: exported cells and their lines, the longest line, the share of cells that a picture or a test follows at once, lines of functions,
+parameters that a comment explains, public names that some cell uses, and its size. `tests/test_package.py` holds the limits.
 """
 import ast, json, re, statistics
+from collections import Counter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LIMITS = dict(median_lines=10, lines_of_nine_in_ten=25, most_lines=60, demonstrated=.6, documented=.9, exemplified=.9)
+AT_MOST = dict(median_lines=10, lines_of_nine_in_ten=25, most_lines=60, longest_line=150, most_statements_of_a_line=3)
+AT_LEAST = dict(demonstrated=.6, documented=.9, exemplified=.9)
+LIMITS = AT_MOST | AT_LEAST
 
 
 def cells(notebook):
@@ -41,14 +44,21 @@ def explained(f, source):
     short = len(args)<=1 and f.lineno==f.body[0].lineno-1 and ast.get_docstring(f)      # `def f(x:Tensor): "What it does to x"`
     return bool(short) or all('#' in text[a.lineno-1] for a in args)
 
+def crowd(source):
+    "Most statements that begin on one line"
+    starts = Counter(o.lineno for o in ast.walk(ast.parse(source)) if isinstance(o, ast.stmt))
+    return max(starts.values(), default=0)
+
 def measure(notebook):
     "The figures of one notebook, as lists so that they add up"
     found = list(cells(notebook))
     code = [(i, s) for i, (kind, s, exported) in enumerate(found) if exported and not is_import(s)]
+    sources = [s for _, s, exported in found if exported]
     others = '\n'.join(s for kind, s, exported in found if not exported)
     def shown(i): return i+1<len(found) and found[i+1][0]=='code' and not found[i+1][2]
     names = [(n, f, s) for _, s in code for n, f in public(s)]
-    return dict(lines=[lines(s) for _, s, exported in found if exported], shown=[shown(i) for i, _ in code], functions=[f.end_lineno-f.lineno+1 for _, s in code for f in functions(s)],
+    return dict(lines=[lines(s) for s in sources], widths=[len(l) for s in sources for l in s.splitlines()], crowds=[crowd(s) for s in sources],
+                shown=[shown(i) for i, _ in code], functions=[f.end_lineno-f.lineno+1 for _, s in code for f in functions(s)],
                 documented=[explained(f, s) for _, f, s in names], exemplified=[bool(re.search(rf'\b{n}\b', others)) for n, _, _ in names],
                 undocumented=[n for n, f, s in names if not explained(f, s)], size=[notebook.stat().st_size])
 
@@ -58,8 +68,13 @@ def summary(rows):
     "The figures of several notebooks together"
     al = {k: [o for r in rows for o in r[k]] for k in rows[0]}
     n = sorted(al['lines'])
-    return dict(exports=len(n), median_lines=statistics.median(n), lines_of_nine_in_ten=n[int(.9*len(n))], most_lines=n[-1], demonstrated=share(al['shown']),
-                median_function=statistics.median(al['functions']), documented=share(al['documented']), exemplified=share(al['exemplified']))
+    return dict(exports=len(n), median_lines=statistics.median(n), lines_of_nine_in_ten=n[int(.9*len(n))], most_lines=n[-1],
+                longest_line=max(al['widths'], default=0), most_statements_of_a_line=max(al['crowds'], default=0),
+                median_function=statistics.median(al['functions']), **{k: share(al[k]) for k in ('documented', 'exemplified')}, demonstrated=share(al['shown']))
+
+def beyond(total):
+    "What does not keep its limit: name to (figure, limit)"
+    return {k: (total[k], limit) for k, limit in LIMITS.items() if (total[k]>limit if k in AT_MOST else total[k]<limit)}
 
 def notebooks(): return sorted(p for p in (ROOT/'nbs').rglob('*.ipynb') if not any(part[0] in '._' for part in p.relative_to(ROOT).parts))
 

@@ -1,8 +1,9 @@
-"""Super-resolution of emoji that were not in training, 16 to 64 pixels: `pip install -e '.[eval]' && python tools/measure_super_resolution.py [BUNDLE] [N]`
+"""Super-resolution of emoji that were not in training, 16 to 64 pixels: `python tools/measure_super_resolution.py [BUNDLE] [N]`
 
-BUNDLE is of `python tools/train_emoji.py sr 16000` (runs/sr). Beside bicubic enlargement: PSNR, kernel distance on features of EfficientNet-Lite0 to the
-real images, and how far the result, made small again, is from what was given. The kernel distance also at half the size, where fine texture has gone;
-and that of the originals with noise that hardly anybody sees, to tell how strict this judge is. Writes nbs/images/super_resolution.json and .png.
+It needs `pip install -e '.[eval]'`. BUNDLE is of `python tools/train_emoji.py sr 16000` (runs/sr). Beside bicubic enlargement: PSNR, kernel distance on
+features of EfficientNet-Lite0 to the real images, and how far the result, made small again, is from what was given. The kernel distance also at half the
+size, where fine texture has gone; and that of the originals with noise that hardly anybody sees, to tell how strict this judge is. Writes
+nbs/images/super_resolution.json and .png.
 """
 import json, sys, time
 from pathlib import Path
@@ -11,8 +12,8 @@ from meme_nb.data import emoji, image_grid, to_float, to_uint8
 from meme_nb.generate import enlarged, super_resolve
 from meme_nb.metrics import features, kernel_distance
 from meme_nb.model import MEME
+from record import IMAGES, record
 
-OUT = Path(__file__).parent.parent/'nbs'/'images'
 FACTOR, STEPS = 4, 20
 
 
@@ -51,12 +52,10 @@ def main(bundle='runs/sr', n=693):
         rows.append(row(name, y, time.perf_counter()-start, low, real, f, f_half))
         if name in ('bicubic', 'experts, temperature 1', 'experts, temperature 0.5', 'experts, temperature 0'): shown.append(y[:10])
         print(rows[-1], flush=True)
-    image_grid(np.concatenate([*shown, real[:10].numpy()]), 10).save(OUT/'super_resolution.png')
+    image_grid(np.concatenate([*shown, real[:10].numpy()]), 10).save(IMAGES/'super_resolution.png')
     training = Path(bundle)/'training.json'
-    facts = dict(n=n, steps=STEPS, rows=rows, floor_of_halves=float(kernel_distance(f[:n//2], f[n//2:])),
-                 training=json.loads(training.read_text()) if training.is_file() else None, torch=torch.__version__,
-                 date=time.strftime('%Y-%m-%d'), command=f'python tools/measure_super_resolution.py {bundle} {n}')
-    (OUT/'super_resolution.json').write_text(json.dumps(facts, indent=1)+'\n')
+    record('super_resolution', n=n, steps=STEPS, rows=rows, floor_of_halves=float(kernel_distance(f[:n//2], f[n//2:])),
+           training=json.loads(training.read_text()) if training.is_file() else None)
 
 
 if __name__=='__main__': main(*sys.argv[1:])

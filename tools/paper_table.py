@@ -1,19 +1,21 @@
 """The paper's table at our scale: `apt-get install dataset-fashion-mnist; python tools/paper_table.py {fashion,emoji} [ARM ...] [--seeds 0,1,2]`
 
-Every arm but those of a QUARTER gets the same operations for training (forward and backward, all experts together), and is judged by the same sampling: DDIM with 200 steps, as
-in the paper, and DPM-Solver++(2M) with 20. An arm that is done leaves nbs/images/table/DATA_ARM_SEED.json and is not done again; one that was cut off
-goes on where it was. With no ARM, all arms in their order, seed by seed; so the command may be run again and again until nothing is left to do.
+Every arm but those of a QUARTER gets the same operations for training (forward and backward, all experts together), and is judged by the same sampling:
+DPM-Solver++(2M) with 20 steps; those of the paper, with seed 0, also by DDIM with 200, as there. An arm that is done leaves
+nbs/images/table/DATA_ARM_SEED.json and is not done again; one that was cut off goes on where it was. With no ARM, all arms in their order, seed by seed;
+so the command may be run again and again until nothing is left to do. Bundles stay in runs/table/DATA_ARM_SEED.
 
 Before: `python tools/paper_table.py tune DATA` chooses learning rates with a quarter of the operations.
-After: `python tools/paper_table.py time DATA` measures seconds and memory of a sample for all arms that are done, in one run, in turns; `... why DATA`
-looks into the experts of three arms: the spectra of their feature maps, and who is good where.
+After: `... time DATA` measures seconds and memory of a sample for all arms that are done, in one run, in turns; `... why DATA` looks into the experts of
+three arms: the spectra of their feature maps, and who is good where; `... best DATA` makes the bundle of the best arm of experts, if it is not there, and
+sets what `meme_eval` says of it beside the table's figures.
 """
-import argparse, json, os, statistics, subprocess, sys, time
+import argparse, json, math, statistics, subprocess, sys, tempfile, time
 from pathlib import Path
 import torch
 from fastai.callback.training import GradientClip
 from meme_nb.analysis import feature_spectra, hand_overs, loss_matrix
-from meme_nb.data import emoji, fashion_mnist, image_dls
+from meme_nb.data import debian_fashion, emoji, fashion_mnist, image_dls
 from meme_nb.experts import UNet, count_flops, count_params, meme_experts
 from meme_nb.generate import generate
 from meme_nb.metrics import report
@@ -21,8 +23,9 @@ from meme_nb.model import MEME
 from meme_nb.router import IntervalRouter, LearnedRouter, TableRouter, complexity, complexity_boundaries, search_router, snr_boundaries
 from meme_nb.schedulers import cosine_schedule
 from meme_nb.training import BranchCallback, CheckpointCallback, keep_memory, meme_learner
+from record import IMAGES, machine
 
-OUT, RUNS = Path(__file__).parent.parent/'nbs'/'images'/'table', Path('runs')/'table'
+OUT, RUNS = IMAGES/'table', Path('runs')/'table'
 SCHEDULE, BATCH, SMALL, LARGE = cosine_schedule(), 64, 32, 64
 KIND = dict(mult=(1, 2), depth=(1, 1), patch=2)
 DECREASING, HARD, CONSTANT = (.8, .4, .2, .1), (1.,)*4, (.375,)*4
@@ -32,7 +35,8 @@ SAMPLERS = dict(fast=('dpmpp_2m', 20, 5000), papers=('ddim', 200, 2000))      # 
 # ---- arms: experts, router, probabilities of the own interval, share of steps of a common ancestor -----------------
 
 def unets(n, width=SMALL, mix=1.): return lambda ch: [UNet(ch, width, mix=mix, **KIND) for _ in range(n)]
-def iunets(ch): return meme_experts(4, ch, SMALL, **KIND)
+def iunets(ch, width=SMALL): return meme_experts(4, ch, width, **KIND)
+def narrow(ch): return iunets(ch, 20)
 def two_sizes(ch): return [UNet(ch, width, mix=.5, **KIND) for width in (SMALL, SMALL//2)]
 
 def intervals(n): return lambda data, seed, x0: IntervalRouter(n)
@@ -41,7 +45,7 @@ def learned(data, seed, x0): return LearnedRouter(4, SCHEDULE.T, SCHEDULE)
 
 def by_complexity(data, seed, x0):
     "Borders by what the single iU-Net has learned"
-    light = MEME.load(RUNS/f'{data}_iunet_{seed}').denoiser(threshold=None)
+    light = MEME.load(bundle(data, 'iunet', seed)).denoiser(threshold=None)
     turning = complexity(light, SCHEDULE, x0, 50, torch.Generator().manual_seed(0))
     return IntervalRouter(4, boundaries=complexity_boundaries(4, turning, SCHEDULE.T))
 
@@ -61,19 +65,27 @@ ARMS = dict(
     meme_snr        = (iunets, by_snr, DECREASING, 0),
     meme_complexity = (iunets, by_complexity, DECREASING, 0),
     meme_learned    = (iunets, learned, None, 0),
+    meme_narrow     = (narrow, intervals(4), DECREASING, .5),
     complexity_branch = (iunets, by_complexity, DECREASING, .5),
     searched        = (two_sizes, intervals(2), (0., 0.), 0),
     stitch          = None)                                       # made of two others
-QUARTER = 'small_quarter', 'iunet_quarter'                        # as many steps as the large one, a quarter of the operations: the paper's small ones
-PAPERS = 'large small iunet same_soft meme meme_branch'.split()   # these are run with all seeds, the others with the first
+# as many steps as the large one with a quarter of the operations, as the paper's small ones
+QUARTER = 'small_quarter', 'iunet_quarter'
+SINGLE = 'large', 'small', 'iunet', *QUARTER
+# these are run with all seeds, the others with the first
+PAPERS = 'large small iunet same_soft meme meme_branch'.split()
+
+
+def write(name, facts, indent=1):
+    OUT.mkdir(exist_ok=True)
+    (OUT/f'{name}.json').write_text(json.dumps(facts, indent=indent)+'\n')
 
 
 # ---- one arm --------------------------------------------------------------------------------------------------------
 
 def images(data):
     "Training and test images of 32 x 32, without labels"
-    full = '/usr/share/datasets/fashion-mnist'                    # where Debian's package has all 60,000
-    both = [fashion_mnist(s, 32, full) if data=='fashion' else emoji(s, 32) for s in ('train', 'test')]
+    both = [fashion_mnist(s, 32, debian_fashion) if data=='fashion' else emoji(s, 32) for s in ('train', 'test')]
     return [type(o)(o.x, name=o.name) for o in both]
 
 def flops(model): return [count_flops(e, model.size) for e in model.experts]
@@ -105,9 +117,18 @@ def finish(arm, m, images):
     table = search_router(loss, cost, .5*50*cost[0], switches=2)       # half of what the larger one would cost everywhere
     return MEME(list(m.experts), table, SCHEDULE, 'v', size=m.size)
 
+def bundle(data, arm, seed=0):
+    "The folder of an arm's bundle, trained again if only its figures are left"
+    folder, file = RUNS/f'{data}_{arm}_{seed}', OUT/f'{data}_{arm}_{seed}.json'
+    if (folder/'config.json').is_file(): return folder
+    if not file.is_file(): raise SystemExit(f'{arm} comes first: python tools/paper_table.py {data} {arm} --seeds {seed}')
+    o = json.loads(file.read_text())
+    train(data, arm, seed, o['budget']*(4 if arm in QUARTER else 1), o['lr'])
+    return folder
+
 def stitched(data, seed):
     "T-Stitch (arXiv 2402.14167): the small single model for the noisiest 40 % of the axis, then the large one; both are trained already"
-    two = [MEME.load(RUNS/f'{data}_{a}_{seed}') for a in ('large', 'small')]
+    two = [MEME.load(bundle(data, a, seed)) for a in ('large', 'small')]
     return MEME([m.experts[0] for m in two], IntervalRouter(2, boundaries=[600]), SCHEDULE, 'v', size=two[0].size)
 
 def quality(model, data, seed, sampler, steps, n):
@@ -130,20 +151,18 @@ def one_run(data, arm, seed, budget, lr):
                  weights=[count_params(e) for e in model.experts], macs=[f//2 for f in each],
                  macs_a_step=sum(each[k] for k in table.tolist())/len(table)/2,
                  router=model.router.config['kind'], intervals=TableRouter(table, len(each)).intervals,
-                 rows={k: quality(model, data, seed, *how) for k, how in SAMPLERS.items()},
-                 torch=torch.__version__, threads=torch.get_num_threads(), cores=os.cpu_count(), date=time.strftime('%Y-%m-%d'),
-                 command=f'python tools/paper_table.py {data} {arm}')
-    OUT.mkdir(exist_ok=True)
-    file.write_text(json.dumps(facts, indent=1)+'\n')
+                 rows={k: quality(model, data, seed, *how) for k, how in SAMPLERS.items() if k=='fast' or seed==0 and arm in PAPERS},
+                 **machine(), command=f'python tools/paper_table.py {data} {arm}')
+    write(file.stem, facts)
     print({k: (r['FD'], r['KD']) for k, r in facts['rows'].items()}, flush=True)
 
 
 # ---- learning rates, times ------------------------------------------------------------------------------------------
 
 def tune(data, budget):
-    "The best learning rate of each size, by the held-out loss of single models after a quarter of the operations: doubled or halved until the best has worse ones on both sides"
+    """The best learning rate of each size, by the held-out loss of single models after a quarter of the operations: doubled or halved until the best has
+    worse ones on both sides"""
     file = OUT/f'{data}_rates.json'
-    OUT.mkdir(exist_ok=True)
     tried = json.loads(file.read_text()) if file.is_file() else {}
     for arm in ('small', 'large'):
         best = .01
@@ -154,15 +173,16 @@ def tune(data, budget):
             tried[f'{arm} {around[0]:g}'] = loss_matrix(m, images(data)[1], bins=20, n=500).mean().item()
             rates = {float(k.split()[1]): v for k, v in tried.items() if k.startswith(arm+' ')}
             tried[arm] = best = min(rates, key=rates.get)
-            file.write_text(json.dumps(tried, indent=1)+'\n')
+            write(file.stem, tried)
             print(tried, flush=True)
 
-def arm_model(data, arm): return stitched(data, 0) if arm=='stitch' else MEME.load(RUNS/f'{data}_{arm}_0')
+def arm_model(data, arm): return stitched(data, 0) if arm=='stitch' else MEME.load(bundle(data, arm))
 
 def peak(data, arm, resident):
     "Peak memory of drawing 16 images in a process of its own, in MB, beyond that of a process which only loads the library"
     draw = f"generate('{RUNS}/{data}_{arm}_0', 16, steps=20, resident={resident})" if arm else 'None'
-    code = f"import re, torch; from meme_nb.generate import generate; {draw}; print(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1])"
+    high_water = "re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]"
+    code = f'import re, torch; from meme_nb.generate import generate; {draw}; print({high_water})'
     return int(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()[-1])/1e3
 
 def timed(data, n=64, rounds=5):
@@ -181,9 +201,10 @@ def timed(data, n=64, rounds=5):
         slow[a] = (time.perf_counter()-start)/n
     base = peak(data, None, None)
     memory = {a: dict(all=peak(data, a, None)-base, one=peak(data, a, 1)-base) for a in arms if a!='stitch'}
-    facts = dict(seconds_an_image={a: statistics.median(t) for a, t in took.items()}, seconds_an_image_ddim_200=slow, peak_MB=memory, steps=20, sampler='dpmpp_2m', batch=n,
-                 threads=torch.get_num_threads(), cores=os.cpu_count(), torch=torch.__version__, date=time.strftime('%Y-%m-%d'), command=f'python tools/paper_table.py time {data}')
-    (OUT/f'{data}_time.json').write_text(json.dumps(facts, indent=1)+'\n')
+    seconds = {a: statistics.median(t) for a, t in took.items()}
+    facts = dict(seconds_an_image=seconds, seconds_an_image_ddim_200=slow, peak_MB=memory, steps=20, sampler='dpmpp_2m', batch=n, **machine(),
+                 command=f'python tools/paper_table.py time {data}')
+    write(f'{data}_time', facts)
     print(json.dumps(facts, indent=1))
 
 
@@ -198,20 +219,36 @@ def why(data, n=128):
         spectra = [feature_spectra(m.experts[m.expert_for(t)].eval(), SCHEDULE.add_noise(x0, noise, t), torch.full((n,), t)) for t in ts]
         rounded = [{layer: [round(o, 4) for o in v.tolist()] for layer, (_, v) in found.items()} for found in spectra]
         facts[arm] = dict(t=ts, spectra=rounded, loss=loss_matrix(m, test, bins=20, n=500).tolist(), hand_overs=hand_overs(m, test, 256))
-    facts |= dict(n=n, torch=torch.__version__, date=time.strftime('%Y-%m-%d'), command=f'python tools/paper_table.py why {data}')
-    (OUT/f'{data}_why.json').write_text(json.dumps(facts)+'\n')
+    write(f'{data}_why', facts | dict(n=n, **machine(), command=f'python tools/paper_table.py why {data}'), indent=None)
+
+
+def best(data):
+    "The arm of experts with the lowest FD as a bundle, and what `meme_eval` says of it beside the table's figures"
+    runs = {a: json.loads((OUT/f'{data}_{a}_0.json').read_text()) for a in ARMS if (OUT/f'{data}_{a}_0.json').is_file()}
+    arm = min((a for a in runs if a not in (*SINGLE, 'stitch')), key=lambda a: runs[a]['rows']['fast']['FD'])
+    table, folder, other = runs[arm]['rows']['fast'], bundle(data, arm), debian_fashion if data=='fashion' else 'emoji'
+    with tempfile.TemporaryDirectory() as d:
+        subprocess.run(['meme_eval', folder, other, '--n', str(table['n']), '--out', d, '--force'], check=True)
+        found = json.loads((Path(d)/'report.json').read_text())
+    size = sum(f.stat().st_size for f in folder.glob('*.*'))
+    apart = abs(found['KD']-table['KD'])/math.hypot(found['KD_se'], table['KD_se'])
+    keys = 'FD', 'KD', 'KD_se', 'precision', 'recall', 'n'
+    facts = dict(arm=arm, bytes=size, table={k: table[k] for k in keys}, meme_eval={k: found[k] for k in keys}, standard_errors_apart=apart,
+                 **machine(), command=f'python tools/paper_table.py best {data}')
+    write(f'{data}_best', facts)
+    print(json.dumps(facts, indent=1), f'\n{folder}: the bundle of {arm}')
 
 
 def main():
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    a.add_argument('what', choices=['fashion', 'emoji', 'tune', 'time', 'why'])
-    a.add_argument('names', nargs='*', help='arms; for tune, time and why, data')
+    a.add_argument('what', choices=['fashion', 'emoji', 'tune', 'time', 'why', 'best'])
+    a.add_argument('names', nargs='*', help='arms; for tune, time, why and best, data')
     a.add_argument('--seeds', default='0,1,2', help='numbers with commas between')
     a.add_argument('--budget', type=float, default=.06, help='PFLOP of training')
     a.add_argument('--lr', type=float, help='instead of the tuned one')
     o = a.parse_args()
     keep_memory()
-    others = dict(tune=lambda d: tune(d, o.budget*1e15), time=timed, why=why)
+    others = dict(tune=lambda d: tune(d, o.budget*1e15), time=timed, why=why, best=best)
     if o.what in others: return [others[o.what](d) for d in o.names or ['fashion']]
     unknown = [n for n in o.names if n not in ARMS]
     if unknown: raise SystemExit(f'No arm is called {", ".join(unknown)}: there are {", ".join(ARMS)}.')
