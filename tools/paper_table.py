@@ -65,6 +65,9 @@ ARMS = dict(
     meme_snr        = (iunets, by_snr, DECREASING, 0),
     meme_complexity = (iunets, by_complexity, DECREASING, 0),
     meme_learned    = (iunets, learned, None, 0),
+    learned_branch  = (iunets, learned, None, .5),
+    same_branch     = (unets(4), intervals(4), DECREASING, .5),
+    same_late       = (unets(4), intervals(4), DECREASING, .8),
     meme_narrow     = (narrow, intervals(4), DECREASING, .5),
     complexity_branch = (iunets, by_complexity, DECREASING, .5),
     searched        = (two_sizes, intervals(2), (0., 0.), 0),
@@ -98,7 +101,8 @@ def train(data, arm, seed, budget, lr, folder=None):
     x0, = train.batch(torch.arange(0, len(train), len(train)//128)[:128])[:1]
     model = MEME(make(train.channels), router(data, seed, x0), SCHEDULE, 'v', size=(train.channels, 32, 32))
     if arm in QUARTER: budget /= 4
-    steps = round(budget/(3*BATCH*statistics.mean(flops(model))))      # a backward pass costs two forward ones
+    asked = 2-ancestor if isinstance(model.router, LearnedRouter) else 1   # experts for each sample: a router that learns shows it to two
+    steps = round(budget/(3*BATCH*asked*statistics.mean(flops(model))))    # a backward pass costs two forward ones
     cbs = [GradientClip(1.), CheckpointCallback(folder/'checkpoints', 500, resume=True)] + ([BranchCallback(ancestor)] if ancestor else [])
     dls = image_dls(train, BATCH, train[torch.arange(64)], n_batches=steps, seed=seed, flip=data=='emoji')
     learn = meme_learner(dls, model, cbs, p=p, seed=seed, decay=1-10/(steps/len(model.experts)+10))
@@ -111,7 +115,7 @@ def train(data, arm, seed, budget, lr, folder=None):
 
 def finish(arm, m, images):
     "The model as it is sampled from: routers become tables"
-    if arm=='meme_learned': return MEME(list(m.experts), m.router.to_intervals(), SCHEDULE, 'v', size=m.size)
+    if isinstance(m.router, LearnedRouter): return MEME(list(m.experts), m.router.to_intervals(), SCHEDULE, 'v', size=m.size)
     if arm!='searched': return m
     loss, cost = loss_matrix(m, images, bins=50, n=256), flops(m)
     table = search_router(loss, cost, .5*50*cost[0], switches=2)       # half of what the larger one would cost everywhere
