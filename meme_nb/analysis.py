@@ -23,11 +23,15 @@ def relative_log_amplitude(
 ) -> tuple: # frequencies (bins,), 0 … π; values (bins,), natural logarithm, the first is 0
     "The strength of each spatial frequency relative to that of the mean (@eq-rla)"
     if x.ndim!=4 or min(x.shape[2:])<2: raise ValueError(f'Feature maps are (B, C, H, W) with two pixels or more each way, but got {tuple(x.shape)}.')
-    H,W = x.shape[2:]; bins = bins or min(H, W)//2+1
+    H,W = x.shape[2:]
+    bins = bins or min(H, W)//2+1
     power = torch.fft.fft2(x.detach().double()).abs().square().mean((0,1)).flatten()
-    r = 2*(torch.fft.fftfreq(H, device=x.device)[:,None].square()+torch.fft.fftfreq(W, device=x.device).square()).sqrt().flatten()       # 1 is π
-    ring = torch.where(r>0, (r*(bins-1)).round().clamp(min=1), 0).long(); ok = r<1+.5/bins
-    add = lambda o: torch.zeros(bins, dtype=torch.float64, device=x.device).index_add_(0, ring[ok].clamp(max=bins-1), o[ok]); v = (add(power)/add(torch.ones_like(power))).log()/2
+    fy,fx = (torch.fft.fftfreq(n, device=x.device) for n in (H,W))
+    r = 2*(fy[:,None].square()+fx.square()).sqrt().flatten()             # 1 is π
+    ring = torch.where(r>0, (r*(bins-1)).round().clamp(min=1, max=bins-1), 0).long()
+    inside = r<1+.5/bins
+    def total(o): return torch.zeros(bins, dtype=torch.float64, device=x.device).index_add_(0, ring[inside], o[inside])
+    v = (total(power)/total(torch.ones_like(power))).log()/2
     return torch.linspace(0, math.pi, bins),(v-v[0]).float().cpu()
 
 # %% ../nbs/13_analysis.ipynb #0285c0a0
@@ -42,7 +46,9 @@ def mixer_spectra(
     rows = []
     def watch(mixer, part):
         def hook(m, args, out):
-            (freq,before),(_,after) = relative_log_amplitude(args[0]),relative_log_amplitude(_joined(out)); rows.append(dict(mixer=mixer, part=part, freq=freq, change=after-before))
+            freq,before = relative_log_amplitude(args[0])
+            _,after = relative_log_amplitude(_joined(out))
+            rows.append(dict(mixer=mixer, part=part, freq=freq, change=after-before))
         return hook
     with ExitStack() as hooks:
         for name,m in expert.named_modules():
@@ -61,12 +67,16 @@ def plot_spectra(
     "Change of relative log amplitude by each mixer's convolution and attention"
     import matplotlib.pyplot as plt
     mixers = list(dict.fromkeys(r['mixer'] for rows in looks.values() for r in rows))
-    if axs is None: axs = plt.subplots(1, len(mixers), figsize=(3.6*len(mixers),2.6), layout='constrained', sharey=True, squeeze=False)[1][0]
+    if axs is None:
+        axs = plt.subplots(1, len(mixers), figsize=(3.6*len(mixers),2.6), layout='constrained', sharey=True, squeeze=False)[1][0]
     for ax,name in zip(axs, mixers):
         for i,(look,rows) in enumerate(looks.items()):
             for r in rows:
-                if r['mixer']==name: ax.plot(r['freq']/math.pi, r['change'], f'C{i}', ls='-' if r['part']=='convolution' else '--', label=look if r['part']=='convolution' else None)
-        ax.axhline(0, color='grey', lw=.7); ax.set(title=name, xlabel='frequency / π')
+                if r['mixer']!=name: continue
+                style = dict(ls='-', label=look) if r['part']=='convolution' else dict(ls='--')
+                ax.plot(r['freq']/math.pi, r['change'], f'C{i}', **style)
+        ax.axhline(0, color='grey', lw=.7)
+        ax.set(title=name, xlabel='frequency / π')
     axs[0].set_ylabel('change of log amplitude'); axs[0].legend(fontsize=7)
     return axs
 
@@ -82,6 +92,7 @@ def _blocks(net):
         if isinstance(m, torch.nn.ModuleList): yield from ((f'{name}.{k}',o) for k,o in m.named_children())
         else: yield name,m
 
+# %% ../nbs/13_analysis.ipynb #e495d7b1
 @torch.no_grad()
 def feature_spectra(
     net, # An expert, or any module that takes `x, t, cond`
@@ -106,11 +117,16 @@ def plot_feature_spectra(
 ):
     "A panel for each layer, a curve for each time-step"
     import matplotlib.pyplot as plt
-    names = layers or list(next(iter(looks.values()))); last = max(looks)
-    if axs is None: axs = plt.subplots(1, len(names), figsize=(2.3*len(names),2.4), layout='constrained', sharey=True, squeeze=False)[1][0]
+    names = layers or list(next(iter(looks.values())))
+    last = max(looks)
+    if axs is None:
+        axs = plt.subplots(1, len(names), figsize=(2.3*len(names),2.4), layout='constrained', sharey=True, squeeze=False)[1][0]
     for ax,name in zip(axs, names):
-        for t,found in looks.items(): ax.plot(found[name][0]/math.pi, found[name][1], color=plt.cm.viridis(t/max(last, 1)), label=f't = {t}')
-        ax.set(xlabel='frequency / π'); ax.set_title(name, fontsize=9)
+        for t,found in looks.items():
+            freq,value = found[name]
+            ax.plot(freq/math.pi, value, color=plt.cm.viridis(t/max(last, 1)), label=f't = {t}')
+        ax.set(xlabel='frequency / π')
+        ax.set_title(name, fontsize=9)
     axs[0].set_ylabel('relative log amplitude'); axs[-1].legend(fontsize=7)
     return axs
 
@@ -125,16 +141,21 @@ def loss_matrix(
     progress:bool=True # A bar, once it takes more than a second
 ) -> Tensor: # float32 (experts, bins): mean squared error of the prediction
     "Measured loss of each expert along the time axis"
-    s,g = model.schedule,torch.Generator().manual_seed(seed); x0,*y = images.batch(torch.randperm(len(images), generator=g)[:n])
+    s,dev,g = model.schedule,model.device,torch.Generator().manual_seed(seed)
     if not 1<=bins<=s.T: raise ValueError(f'`bins` is from 1 to T = {s.T}, but is {bins}.')
-    y = y[0].to(model.device) if model.n_classes else None; ts = [((k+torch.rand(len(x0), generator=g))*s.T/bins).long() for k in range(bins)]
-    out,bar = torch.empty(len(model.experts), bins),LateBar(len(model.experts)*bins, 'loss of each expert') if progress else None
+    x0,*y = images.batch(torch.randperm(len(images), generator=g)[:n])
+    y = y[0].to(dev) if model.n_classes else None
+    ts = [((k+torch.rand(len(x0), generator=g))*s.T/bins).long() for k in range(bins)]
+    out = torch.empty(len(model.experts), bins)
+    bar = LateBar(out.numel(), 'loss of each expert') if progress else None
     with evaluating(model):
         for i,row in enumerate(out):                                     # experts outside: each comes from disk once
-            g.manual_seed(seed+1)
+            g.manual_seed(seed+1)                                        # the same noise for all of them
             for k,t in enumerate(ts):
-                noise = torch.randn(x0.shape, generator=g); x_t,t,target = (o.to(model.device) for o in (s.add_noise(x0, noise, t),t,s.target(x0, noise, t, model.prediction)))
-                row[k] = (split_variance(model.ready(i)(x_t, t, y), x0.shape[1])[0]-target).square().mean()
+                noise = torch.randn(x0.shape, generator=g)
+                x_t,target = s.add_noise(x0, noise, t),s.target(x0, noise, t, model.prediction)
+                pred,_ = split_variance(model.ready(i)(x_t.to(dev), t.to(dev), y), x0.shape[1])
+                row[k] = (pred-target.to(dev)).square().mean()
                 if bar: bar.step()
     return out
 
@@ -147,8 +168,10 @@ def plot_losses(
 ):
     "Each expert's loss as a multiple of the best one's, along the time axis"
     import matplotlib.pyplot as plt
-    n = len(loss); ax = ax or plt.subplots(figsize=(6,1+.35*n), layout='constrained')[1]
-    im = ax.imshow(loss/loss.amin(0), aspect='auto', extent=(0,T,n-.5,-.5), vmin=1); plt.colorbar(im, ax=ax, label='loss / best')
+    n = len(loss)
+    ax = ax or plt.subplots(figsize=(6,1+.35*n), layout='constrained')[1]
+    im = ax.imshow(loss/loss.amin(0), aspect='auto', extent=(0,T,n-.5,-.5), vmin=1)
+    plt.colorbar(im, ax=ax, label='loss / best')
     if router is not None: ax.step([*range(T),T], [*router.table.tolist(),router.table[-1].item()], 'w', where='post', lw=1.5)
     ax.set(xlabel='t', ylabel='expert', yticks=range(n))
     return ax
@@ -163,12 +186,22 @@ def hand_overs(
 ) -> list: # A dict for each: t, before, after (experts, in the order of sampling), jump, error_before, error_after (root mean squares)
     "How far two experts' guesses of the clean image are apart where one takes over from the other"
     if getattr(model.router, 'channels', None): raise ValueError('This router looks at the image, so its hand-overs are not at certain time-steps.')
-    T,g = model.schedule.T,torch.Generator().manual_seed(seed); own = model.router.pick(torch.arange(T)).tolist(); x0,*y = (o.to(model.device) for o in images.batch(torch.randperm(len(images), generator=g)[:n]))
-    y,rms,rows = y[0] if model.n_classes else None,lambda o: o.square().mean().sqrt().item(),[]
+    s,g = model.schedule,torch.Generator().manual_seed(seed)
+    own = model.router.pick(torch.arange(s.T)).tolist()
+    x0,*y = (o.to(model.device) for o in images.batch(torch.randperm(len(images), generator=g)[:n]))
+    y = y[0] if model.n_classes else None
+    def guess(expert, x_t, t):
+        pred,_ = split_variance(model(x_t, t, y, expert=expert), x0.shape[1])
+        return s.to_x0(pred, x_t, t, model.prediction)
+    def rms(o): return o.square().mean().sqrt().item()
+    rows = []
     with evaluating(model):
-        for t in [t for t in reversed(range(T-1)) if own[t]!=own[t+1]]:
-            x_t = model.schedule.add_noise(x0, torch.randn(x0.shape, generator=g).to(x0), t); before,after = (model.schedule.to_x0(split_variance(model(x_t, t, y, expert=k), x0.shape[1])[0], x_t, t, model.prediction) for k in (own[t+1],own[t]))
-            rows.append(dict(t=t, before=own[t+1], after=own[t], jump=rms(after-before), error_before=rms(before-x0), error_after=rms(after-x0)))
+        for t in reversed(range(s.T-1)):
+            then,now = own[t+1],own[t]
+            if then==now: continue
+            x_t = s.add_noise(x0, torch.randn(x0.shape, generator=g).to(x0), t)
+            before,after = guess(then, x_t, t),guess(now, x_t, t)
+            rows.append(dict(t=t, before=then, after=now, jump=rms(after-before), error_before=rms(before-x0), error_after=rms(after-x0)))
     return rows
 
 # %% ../nbs/13_analysis.ipynb #d0cbe05b
@@ -178,10 +211,13 @@ def plot_hand_overs(
 ):
     "How far the two guesses are apart at each hand-over, beside how far each is from the truth"
     import matplotlib.pyplot as plt
-    ax = ax or plt.subplots(figsize=(5,2.4), layout='constrained')[1]; at = range(len(rows))
-    for k,(key,label) in enumerate((('error_before','error of the one that leaves'),('error_after','error of the one that comes'),('jump','apart'))):
-        ax.bar([i+.27*(k-1) for i in at], [r[key] for r in rows], .25, label=label)
-    ax.set_xticks(at, [f"t = {r['t']}\n{r['before']} → {r['after']}" for r in rows]); ax.set_ylabel('root mean square'); ax.legend(fontsize=7)
+    ax = ax or plt.subplots(figsize=(5,2.4), layout='constrained')[1]
+    at = range(len(rows))
+    names = dict(error_before='error of the one that leaves', error_after='error of the one that comes', jump='apart')
+    for k,(key,label) in enumerate(names.items()): ax.bar([i+.27*(k-1) for i in at], [r[key] for r in rows], .25, label=label)
+    ax.set_xticks(at, [f"t = {r['t']}\n{r['before']} → {r['after']}" for r in rows])
+    ax.set_ylabel('root mean square')
+    ax.legend(fontsize=7)
     return ax
 
 # %% ../nbs/13_analysis.ipynb #d6b9d611
@@ -190,7 +226,8 @@ def split_frequencies(
     cutoff:float=.25 # Radius of the low frequencies, as a share of π
 ) -> tuple: # low, high: both like `x`, their sum is `x`
     "An image as its low and its high spatial frequencies"
-    fy,fx = (2*torch.fft.fftfreq(n, device=x.device) for n in x.shape[-2:]); keep = fy[:,None].square()+fx.square()<=cutoff**2
+    fy,fx = (2*torch.fft.fftfreq(n, device=x.device) for n in x.shape[-2:])
+    keep = fy[:,None].square()+fx.square()<=cutoff**2
     low = torch.fft.ifft2(torch.fft.fft2(x)*keep).real
     return low,x-low
 
@@ -200,10 +237,13 @@ def settling(
     cutoff:float=.25 # Of `split_frequencies`
 ) -> list: # A dict for each step: t, expert, low, high
     "How far the guess of each step is from the end, in low and in high frequencies, relative to the end's own (root mean squares)"
-    *steps,end = rows; ends = split_frequencies(end['x']-end['x'].mean((1,2), keepdim=True), cutoff); out = []
+    *steps,end = rows
+    x,out = end['x'],[]
+    power = [p.square().mean() for p in split_frequencies(x-x.mean((1,2), keepdim=True), cutoff)]
     for r in steps:
-        parts = split_frequencies(r['x0']-end['x'], cutoff)
-        out.append(dict(t=r['t'], expert=r['expert'], **{k:(p.square().mean()/e.square().mean()).sqrt().item() for k,p,e in zip(('low','high'), parts, ends)}))
+        parts = split_frequencies(r['x0']-x, cutoff)
+        low,high = ((p.square().mean()/own).sqrt().item() for p,own in zip(parts, power))
+        out.append(dict(t=r['t'], expert=r['expert'], low=low, high=high))
     return out
 
 # %% ../nbs/13_analysis.ipynb #9e5ad504
@@ -213,12 +253,18 @@ def plot_settling(
 ):
     "The mean over several images, with the steps of each expert in its colour"
     import matplotlib.pyplot as plt
-    ax = ax or plt.subplots(figsize=(6,2.8), layout='constrained')[1]; ts,who = ([r[k] for r in runs[0]] for k in ('t','expert'))
+    ax = ax or plt.subplots(figsize=(6,2.8), layout='constrained')[1]
+    ts,who = ([r[k] for r in runs[0]] for k in ('t','expert'))
     edges = [ts[0]]+[(a+b)/2 for a,b in zip(ts, ts[1:])]+[ts[-1]]
     for k,lo,hi in zip(who, edges[1:], edges): ax.axvspan(lo, hi, color=f'C{k}', alpha=.15, lw=0)
-    for k in dict.fromkeys(who): ax.text(sum(t for t,w in zip(ts, who) if w==k)/who.count(k), 1.02, f'expert {k}', ha='center', fontsize=8, transform=ax.get_xaxis_transform())
-    for key,style in ('low','k-'),('high','k--'): ax.plot(ts, [sum(run[i][key] for run in runs)/len(runs) for i in range(len(ts))], style, label=f'{key} frequencies')
-    ax.invert_xaxis(); ax.set(xlabel='t', ylabel='distance from the end'); ax.legend()
+    for k in dict.fromkeys(who):
+        own = [t for t,w in zip(ts, who) if w==k]
+        ax.text(sum(own)/len(own), 1.02, f'expert {k}', ha='center', fontsize=8, transform=ax.get_xaxis_transform())
+    for key,style in ('low','k-'),('high','k--'):
+        mean = [sum(r[key] for r in step)/len(runs) for step in zip(*runs)]
+        ax.plot(ts, mean, style, label=f'{key} frequencies')
+    ax.invert_xaxis()
+    ax.set(xlabel='t', ylabel='distance from the end'); ax.legend()
     return ax
 
 # %% ../nbs/13_analysis.ipynb #fe623f24
@@ -237,9 +283,13 @@ def plot_cost(
 ):
     "Each expert's share of calls, multiply-and-adds, seconds and weights"
     import matplotlib.pyplot as plt
-    ax = ax or plt.subplots(figsize=(6,2), layout='constrained')[1]; keys = dict(bytes='weights in memory', seconds='seconds', macs='MACs', calls='calls'); left = [0.]*len(keys)
+    ax = ax or plt.subplots(figsize=(6,2), layout='constrained')[1]
+    keys = dict(bytes='weights in memory', seconds='seconds', macs='MACs', calls='calls')
+    left = [0.]*len(keys)
     for r in rows:
         share = [r[k]/max(sum(o[k] for o in rows), 1e-12) for k in keys]
-        ax.barh(list(keys.values()), share, left=left, color=f"C{r['expert']}", label=f"expert {r['expert']}"); left = [a+b for a,b in zip(left, share)]
-    ax.set(xlabel='share', xlim=(0,1)); ax.legend(fontsize=7, ncols=len(rows), loc='lower center', bbox_to_anchor=(.5,1))
+        ax.barh(list(keys.values()), share, left=left, color=f"C{r['expert']}", label=f"expert {r['expert']}")
+        left = [a+b for a,b in zip(left, share)]
+    ax.set(xlabel='share', xlim=(0,1))
+    ax.legend(fontsize=7, ncols=len(rows), loc='lower center', bbox_to_anchor=(.5,1))
     return ax

@@ -27,10 +27,13 @@ def command(f):
     @wraps(f)
     def run(*args, **kw):
         if args or kw or Path(sys.argv[0]).stem!=f.__name__: return f(*args, **kw)
-        parser = anno_parser(f, f.__name__); known = parser.format_help()
+        parser = anno_parser(f, f.__name__)
+        known = parser.format_help()
         def spelled(word):
-            name,eq,value = word.partition('='); dashed = name.replace('_', '-')
-            return word if not word.startswith('--') else (dashed if dashed in known else '--'+name[2:].replace('-', '_'))+eq+value
+            if not word.startswith('--'): return word
+            name,eq,value = word[2:].partition('=')
+            dashed,scored = '--'+name.replace('_', '-'),'--'+name.replace('-', '_')
+            return (dashed if dashed in known else scored)+eq+value
         options = vars(parser.parse_args([spelled(o) for o in sys.argv[1:]]))
         return f(**{k:v for k,v in options.items() if k not in ('pdb','xtra')})           # fastcore's own
     return run
@@ -40,10 +43,13 @@ def _ready_folder(out, force):
     "The folder `out`, made and writable; not empty only if `force`"
     out = Path(out)
     if out.is_file(): raise ValueError(f'{out} is a file; --out names a folder.')
-    if out.is_dir() and any(out.iterdir()) and not force: raise ValueError(f'{out} exists and is not empty: choose another --out, or --force to write into it.')
+    if out.is_dir() and any(out.iterdir()) and not force:
+        raise ValueError(f'{out} exists and is not empty: choose another --out, or --force to write into it.')
     try:
-        out.mkdir(parents=True, exist_ok=True); probe = out/f'.{os.getpid()}.probe'
-        probe.touch(); probe.unlink()
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out/f'.{os.getpid()}.probe'
+        probe.touch()
+        probe.unlink()
     except OSError as e: raise ValueError(f'Cannot write to {out}: {e.strerror}.') from e
     return out
 
@@ -84,19 +90,27 @@ def _train(steps, minutes, seed, device):
     from meme_nb.model import torch_device
     from meme_nb.training import keep_memory
     if torch_device(device).type=='cpu': keep_memory()
-    learn = _learner(steps, minutes, seed, device); start = time.monotonic()
+    learn = _learner(steps, minutes, seed, device)
+    start = time.monotonic()
     with learn.no_logging(): learn.fit_one_cycle(1, recipe['lr'], pct_start=.05, moms=(.9,.9,.9))
     learn.seconds = time.monotonic()-start
     return learn
 
 # %% ../nbs/16_cli.ipynb #e7f4f728
-def _steps_in(minutes, device):
-    "How many steps fit comfortably into so many minutes"
-    learn = _learner(4, None, 0, device); learn.dls.valid.n_batches = 1
+def _step_seconds(learn, n=10):
+    "Of a step of `learn`, which is not needed any more, by `n` of them"
+    learn.dls.valid.n_batches = 1
     with learn.no_logging(), learn.no_bar():
         learn.fit(1, 1e-4)                                               # the first steps allocate
-        start = time.monotonic(); learn.dls.train.n_batches = 10; learn.fit(1, 1e-4)
-    return max(1, int(.85*minutes*60*10/(time.monotonic()-start)))
+        learn.dls.train.n_batches = n
+        start = time.monotonic()
+        learn.fit(1, 1e-4)
+    return (time.monotonic()-start)/n
+
+# %% ../nbs/16_cli.ipynb #1890e33b
+def _steps_in(minutes, device):
+    "How many steps fit comfortably into so many minutes"
+    return max(1, int(.85*minutes*60/_step_seconds(_learner(4, None, 0, device))))
 
 # %% ../nbs/16_cli.ipynb #b835aa46
 def _measure(model, seed, device):
@@ -109,7 +123,8 @@ def _measure(model, seed, device):
     x = generate(model, n, steps=recipe['sampling_steps'], seed=seed)
     seconds = time.monotonic()-start
     noise = torch.randn(n, 1, 32, 32, generator=torch.Generator().manual_seed(seed)).clamp(-1,1)
-    fd,fd_noise = (fd_report(o, fashion_mnist('test'), fashion_mnist('train'), seed=seed, device=device) for o in (x,noise))
+    test,train = fashion_mnist('test'),fashion_mnist('train')
+    fd,fd_noise = (fd_report(o, test, train, seed=seed, device=device) for o in (x,noise))
     return x,fd,next(iter(fd_noise.values())),seconds
 
 # %% ../nbs/16_cli.ipynb #b7e48ca8
@@ -128,12 +143,16 @@ def _facts(learn, model, seed):
     "What can be said of the run before anything is sampled"
     import fastai, platform, torch, meme_nb
     from meme_nb.experts import count_flops, count_params
-    macs = [count_flops(e, model.size)//2 for e in model.experts]; steps = [len(o) for o in learn.expert_losses.history]
-    return dict(date=time.strftime('%Y-%m-%d'), seed=seed, steps=sum(steps), steps_by_expert=steps, generalist_steps=learn.branch.at, batch=recipe['bs'],
-                stopped_by='signal' if learn.stop.stopped else 'minutes' if hasattr(learn, 'time_limit') and learn.time_limit.hit else 'steps',
-                seconds_training=round(learn.seconds, 1), training_images_per_second=round(sum(steps)*recipe['bs']/learn.seconds, 1),
+    bs,steps = recipe['bs'],[len(o) for o in learn.expert_losses.history]
+    late = hasattr(learn, 'time_limit') and learn.time_limit.hit
+    return dict(date=time.strftime('%Y-%m-%d'), seed=seed,
+                steps=sum(steps), steps_by_expert=steps, generalist_steps=learn.branch.at, batch=bs,
+                stopped_by='signal' if learn.stop.stopped else 'minutes' if late else 'steps',
+                seconds_training=round(learn.seconds, 1), training_images_per_second=round(sum(steps)*bs/learn.seconds, 1),
                 loss=[round(learn.expert_losses.curve(k, 50)[1][-1].item(), 4) if n else None for k,n in enumerate(steps)],
-                parameters=[count_params(e) for e in model.experts], macs_per_step=macs, convolution_by_stage=[e.config['mix'] for e in model.experts], recipe=recipe,
+                parameters=[count_params(e) for e in model.experts],
+                macs_per_step=[count_flops(e, model.size)//2 for e in model.experts],
+                convolution_by_stage=[e.config['mix'] for e in model.experts], recipe=recipe,
                 versions=dict(meme_nb=meme_nb.__version__, torch=torch.__version__, fastai=fastai.__version__, python=platform.python_version()),
                 device=str(learn.dls.device), threads=torch.get_num_threads(), machine=platform.machine())
 
@@ -142,22 +161,29 @@ def _write(out, facts): (out/'summary.json').write_text(json.dumps(facts, indent
 
 def _check(minutes, steps, seed):
     "Refuse values that no run can have"
-    if steps is not None and steps<1: raise ValueError(f'--steps is the number of training steps, at least 1, but is {steps}.')
-    if minutes is not None and not 0<minutes<1e6: raise ValueError(f'--minutes is a time for training, more than 0, but is {minutes}.')
+    if steps is not None and steps<1:
+        raise ValueError(f'--steps is the number of training steps, at least 1, but is {steps}.')
+    if minutes is not None and not 0<minutes<1e6:
+        raise ValueError(f'--minutes is a time for training, more than 0, but is {minutes}.')
     if not 0<=seed<2**62: raise ValueError(f'--seed is a whole number from 0 to 2**62 - 1, but is {seed}.')
 
 # %% ../nbs/16_cli.ipynb #a2580446
 def _demo(minutes, steps, seed, out, device, force):
     "Check the values, train, save, sample, measure, draw"
-    _check(minutes, steps, seed); start = time.monotonic()
+    _check(minutes, steps, seed)
+    start = time.monotonic()
     from meme_nb.model import torch_device
     device,out = torch_device(device),_ready_folder(out, force)
     for name in outputs: (out/name).unlink(missing_ok=True)                # of an earlier run, under --force
     if steps is None and minutes is not None: steps = _steps_in(minutes, device)
     if steps is None: minutes = default_minutes        # a promise for slow machines; others finish their steps before
-    print(f'Training four experts on the Fashion-MNIST images of this package ({device}). Ctrl-C stops early and keeps what has been learned.')
+    print(f'Training four experts on the Fashion-MNIST images of this package ({device}). '
+          'Ctrl-C stops early and keeps what has been learned.')
     learn = _train(steps or default_steps, minutes, seed, device)
-    model = learn.averaged(); model.save(out/'bundle'); facts = _facts(learn, model, seed); _write(out, facts)
+    model = learn.averaged()
+    model.save(out/'bundle')
+    facts = _facts(learn, model, seed)
+    _write(out, facts)
     if learn.stop.stopped: _stopped(out, learn, model, facts)
     try: _results(out, learn, model, facts, start)
     except KeyboardInterrupt: _stopped(out, learn, model, facts)
@@ -166,24 +192,30 @@ def _demo(minutes, steps, seed, out, device, force):
 def _results(out, learn, model, facts, start):
     "Samples, their measure, pictures, and the whole summary"
     seed,device,steps = facts['seed'],learn.dls.device,recipe['sampling_steps']
-    samples,fd,noise,seconds = _measure(model, seed, device); name = next(iter(fd))
+    samples,fd,noise,seconds = _measure(model, seed, device)
     _pictures(out, learn, model, seed, samples)
+    ours = next(iter(fd.values()))
     macs = sum(facts['macs_per_step'][model.expert_for(t)] for t in model.schedule.timesteps(steps).tolist())
-    _write(out, {**fd, 'FD of pure noise':noise, 'ratio':noise/fd[name], 'seconds':round(time.monotonic()-start, 1), 'seconds_sampling':round(seconds, 1),
-                 'sampled_images_per_second':round(len(samples)/seconds, 1), 'sampler':f'dpmpp_2m, {steps} steps', 'macs_per_image':macs, **facts})
+    _write(out, {**fd, 'FD of pure noise':noise, 'ratio':noise/ours,
+                 'seconds':round(time.monotonic()-start, 1), 'seconds_sampling':round(seconds, 1),
+                 'sampled_images_per_second':round(len(samples)/seconds, 1),
+                 'sampler':f'dpmpp_2m, {steps} steps', 'macs_per_image':macs, **facts})
     print(f'\n{fd}\nFD of pure noise {noise:.4g}\n{_next(out)}')
 
 # %% ../nbs/16_cli.ipynb #74facd32
 def _stopped(out, learn, model, facts):
     "After Ctrl-C: say what there is"
     _pictures(out, learn, model, facts['seed'])
-    print(f"\nStopped after {facts['steps']} steps of training. The bundle in {out/'bundle'} is whole: MEME.load('{out/'bundle'}') loads it.")
+    print(f"\nStopped after {facts['steps']} steps of training. "
+          f"The bundle in {out/'bundle'} is whole: MEME.load('{out/'bundle'}') loads it.")
     sys.exit(130)
 
 def _next(out):
     "Where things are, and what to try"
-    what = ('64 garments', 'one of them on its way from noise, and which expert did each step', 'a curve for each expert', 'figures')
-    return '\n'.join(f'{str(out/o):<32} {w}' for o,w in zip(outputs+('bundle',), what+('the model',))) + f"""
+    what = {'samples.png':'64 garments', 'denoising.png':'one of them on its way from noise, and which expert did each step',
+            'losses.png':'a curve for each expert', 'summary.json':'figures', 'bundle':'the model'}
+    places = '\n'.join(f'{str(out/name):<32} {w}' for name,w in what.items())
+    return f"""{places}
 
 Try next, in Python:
     from meme_nb.generate import generate
@@ -204,7 +236,8 @@ def meme_demo(
     _say('meme_demo', _demo, minutes, steps, seed, out, device, force)
 
 # %% ../nbs/16_cli.ipynb #c5a3ab75
-train_defaults = dict(data='fashion_mnist', size=32, experts=4, width=32, steps=2400, bs=32, lr=5e-3, router='equal', seed=0, precision='float32', checkpoint_every=500, flip=False)
+train_defaults = dict(data='fashion_mnist', size=32, experts=4, width=32, steps=2400, bs=32, lr=5e-3, router='equal',
+                      seed=0, precision='float32', checkpoint_every=500, flip=False)
 routers = ('equal','snr','learned')
 
 def settings(
@@ -213,21 +246,28 @@ def settings(
     earlier:dict=None # The settings of the run that goes on: only `checkpoint_every` may differ
 ) -> dict: # A value for each of `train_defaults`
     "What a run is made of; a `ValueError` for what cannot be"
-    given = {k:v for k,v in flags.items() if v is not None}; read = {}
-    if config is not None:
-        try: read = json.loads(Path(config).read_text(encoding='utf-8'))
-        except (OSError, ValueError) as e: raise ValueError(f'--config {config} cannot be read as JSON: {e}.') from e
-        if not isinstance(read, dict) or read.keys()-train_defaults: raise ValueError(f'--config {config} may name {", ".join(train_defaults)}, but has {", ".join(sorted(read.keys()-train_defaults)) if isinstance(read, dict) else type(read).__name__}.')
+    given = {k:v for k,v in flags.items() if v is not None}
+    read = {} if config is None else _read_settings(config)
     o = {**train_defaults, **(earlier or {}), **read, **given}
     odd = [k for k in earlier or {} if k!='checkpoint_every' and o[k]!=earlier[k]]
     if odd: raise ValueError(f'The run that goes on has --{odd[0]} {earlier[odd[0]]}, so it cannot be {o[odd[0]]} now.')
     return _checked(o)
 
 # %% ../nbs/16_cli.ipynb #9b270d78
+def _read_settings(config):
+    "Some of `train_defaults`, from a JSON file"
+    try: read = json.loads(Path(config).read_text(encoding='utf-8'))
+    except (OSError, ValueError) as e: raise ValueError(f'--config {config} cannot be read as JSON: {e}.') from e
+    odd = sorted(read.keys()-train_defaults) if isinstance(read, dict) else [type(read).__name__]
+    if odd: raise ValueError(f'--config {config} may name {", ".join(train_defaults)}, but has {", ".join(odd)}.')
+    return read
+
 def _checked(o):
     "`o`, if every value is one that a run can have"
     for k,d in train_defaults.items():
-        if not isinstance(o[k], (int,float) if isinstance(d, float) else type(d)) or isinstance(o[k], bool)!=isinstance(d, bool): raise ValueError(f'--{k} is a {type(d).__name__}, such as {d}, but is {o[k]!r}.')
+        kind = (int,float) if isinstance(d, float) else type(d)
+        if not isinstance(o[k], kind) or isinstance(o[k], bool)!=isinstance(d, bool):       # True is an int as well
+            raise ValueError(f'--{k} is a {type(d).__name__}, such as {d}, but is {o[k]!r}.')
     for k in 'size experts width steps bs lr checkpoint_every'.split():
         if not o[k]>0: raise ValueError(f'--{k} is more than 0, but is {o[k]}.')
     for k,known in ('router',routers),('precision',('float32','bfloat16','float16')):
@@ -239,11 +279,12 @@ def _checked(o):
 def _data(name, size):
     "Training images, and test images if the set has some"
     from meme_nb.data import emoji, fashion_mnist, image_folder, packed_images
-    known = dict(fashion_mnist=fashion_mnist, emoji=emoji)
-    if name in known: return tuple(known[name](split, size) for split in ('train','test'))
-    if any(Path(name).glob('train-images-idx3-ubyte*')): return tuple(fashion_mnist(split, size, name) for split in ('train','test'))
+    known,splits = dict(fashion_mnist=fashion_mnist, emoji=emoji),('train','test')
+    if name in known: return tuple(known[name](split, size) for split in splits)
+    if any(Path(name).glob('train-images-idx3-ubyte*')): return tuple(fashion_mnist(split, size, name) for split in splits)
     return (packed_images(name) if name.endswith('.safetensors') else image_folder(name, size)),None
 
+# %% ../nbs/16_cli.ipynb #be4ce012
 def _router(kind, n, schedule):
     from meme_nb.router import IntervalRouter, LearnedRouter, snr_boundaries
     if kind=='learned': return LearnedRouter(n, schedule.T, schedule)
@@ -261,70 +302,86 @@ def _train_learner(o, device, cbs=(), share=(0,1), own=None):
     from meme_nb.experts import meme_experts
     from meme_nb.model import MEME
     from meme_nb.schedulers import cosine_schedule
-    images,valid = _data(o['data'], o['size']); torch.manual_seed(o['seed']); schedule = cosine_schedule()
-    model = MEME(meme_experts(o['experts'], images.channels, o['width'], n_classes=images.n_classes), _router(o['router'], o['experts'], schedule), schedule, 'v')
-    dls = image_dls(images, o['bs'], valid, n_batches=o['steps'], seed=o['seed'], device=device, share=share, flip=o['flip'])
-    cbs = [GradientClip(1.), *([DropLabelsCallback(.1)] if images.n_classes else []), *([] if o['router']=='learned' else [BranchCallback(.5)]), *cbs]
-    return meme_learner(dls, model, cbs, decay=min(.999, 1-10/(o['steps']/o['experts']+10)), seed=o['seed'], precision=o['precision'], own=own)
+    n,seed,(images,valid) = o['experts'],o['seed'],_data(o['data'], o['size'])
+    torch.manual_seed(seed)
+    schedule,experts = cosine_schedule(),meme_experts(n, images.channels, o['width'], n_classes=images.n_classes)
+    model = MEME(experts, _router(o['router'], n, schedule), schedule, 'v')
+    dls = image_dls(images, o['bs'], valid, n_batches=o['steps'], seed=seed, device=device, share=share, flip=o['flip'])
+    first = [GradientClip(1.)]
+    if images.n_classes: first.append(DropLabelsCallback(.1))
+    if o['router']!='learned': first.append(BranchCallback(.5))
+    decay = min(.999, 1-10/(o['steps']/n+10))
+    return meme_learner(dls, model, [*first,*cbs], decay=decay, seed=seed, precision=o['precision'], own=own)
 
 # %% ../nbs/16_cli.ipynb #eb0b6c9c
 def _processes(parallel):
     "Number of this process, and how many there are"
     rank,world = (int(os.environ.get(k, d)) for k,d in (('RANK',0),('WORLD_SIZE',1)))
     if parallel not in (None,'data','experts'): raise ValueError(f"--parallel is 'data' or 'experts', but is {parallel!r}.")
-    if world>1 and parallel is None: raise ValueError(f'{world} processes were started: say --parallel data, for a share of each batch, or --parallel experts.')
-    os.environ.pop('WORLD_SIZE', None)                                   # fastai would gather losses from all processes, which do not all go through its loops
+    if world>1 and parallel is None:
+        raise ValueError(f'{world} processes were started: say --parallel data, for a share of each batch, or --parallel experts.')
+    os.environ.pop('WORLD_SIZE', None)         # fastai would gather losses from all processes, which do not all go through its loops
     return rank,world
 
+# %% ../nbs/16_cli.ipynb #a5413c89
 def _meet(rank, world):
     "Wait for all processes"
     if world==1: return
     import datetime, torch.distributed as dist
-    if not dist.is_initialized(): dist.init_process_group(rank=rank, world_size=world, timeout=datetime.timedelta(days=30))          # expert parallel ones may be of very different speed
+    patience = datetime.timedelta(days=30)          # expert parallel ones may be of very different speed
+    if not dist.is_initialized(): dist.init_process_group(rank=rank, world_size=world, timeout=patience)
     dist.barrier()
 
+# %% ../nbs/16_cli.ipynb #212820ba
 def _place(device, world):
     "The device of this process: its own GPU where there are several"
     from meme_nb.model import torch_device
-    device = torch_device(device); local = int(os.environ.get('LOCAL_RANK', 0))
+    device,local = torch_device(device),int(os.environ.get('LOCAL_RANK', 0))
     return torch_device(f'cuda:{local}') if device.type=='cuda' and world>1 else device
 
 # %% ../nbs/16_cli.ipynb #9686cb0b
 def _plan(o, learn, seconds):
-    "The run in words"
+    "The run in words, for so many seconds a step"
     from meme_nb.experts import count_params, expert_table
-    m = learn.model; weights = sum(map(count_params, m.experts)); data = learn.dls.train.dataset
-    return f"""{data}; batches of {o['bs']}, {o['steps']:,} steps: {o['steps']*o['bs']/len(data):.1f} passes over {len(data):,} images
+    m,data,n = learn.model,learn.dls.train.dataset,o['steps']
+    weights = sum(map(count_params, m.experts))
+    return f"""{data}; batches of {o['bs']}, {n:,} steps: {n*o['bs']/len(data):.1f} passes over {len(data):,} images
 {m.router}, precision {o['precision']}, seed {o['seed']}, on {learn.dls.device}
 {expert_table(m.experts, m.size)}
-Weights, averages and moments take {16*weights/1e6:.1f} MB. About {seconds*o['steps']:.0f} s of training ({1e3*seconds:.0f} ms a step)."""
+Weights, averages and moments take {16*weights/1e6:.1f} MB. About {seconds*n:.0f} s of training ({1e3*seconds:.0f} ms a step)."""
 
-def _seconds_a_step(o, device, n=10):
-    "By a few steps that are thrown away"
-    learn = _train_learner({**o, 'steps':4}, device); learn.dls.valid.n_batches = 1
-    with learn.no_logging(), learn.no_bar():
-        learn.fit(1, 1e-4); start = time.monotonic(); learn.dls.train.n_batches = n; learn.fit(1, 1e-4)
-    return (time.monotonic()-start)/n
-
-# %% ../nbs/16_cli.ipynb #985bac75
+# %% ../nbs/16_cli.ipynb #c6ae25ff
 def _shards(o, parallel, world):
     "How many parts an expert parallel run has: as many as there were processes when it began; 0 for other runs"
     if 'shards' not in o: return world if world>1 and parallel=='experts' else 0
-    if parallel and (parallel=='experts')!=bool(o['shards']): raise ValueError(f'The run that goes on was {"" if o["shards"] else "not "}begun with --parallel experts, so it cannot be --parallel {parallel} now.')
+    begun = bool(o['shards'])
+    if parallel and (parallel=='experts')!=begun:
+        raise ValueError(f'The run that goes on was {"" if begun else "not "}begun with --parallel experts, '
+                         f'so it cannot be --parallel {parallel} now.')
     return o['shards']
+
+# %% ../nbs/16_cli.ipynb #985bac75
+def _seconds_a_step(o, device): return _step_seconds(_train_learner({**o, 'steps':4}, device))
 
 def _run_train(flags, config, out, device, parallel, resume, force, dry_run):
     "Check, plan, train, save, draw"
-    out = Path(out); f = out/'run.json'
+    out = Path(out)
+    f = out/'run.json'
     if resume and not f.is_file(): raise ValueError(f'There is no run in {out} to go on with: it has no run.json.')
-    o = settings(flags, config, json.loads(f.read_text(encoding='utf-8')) if resume else None); rank,world = _processes(parallel); device = _place(device, world)
+    o = settings(flags, config, json.loads(f.read_text(encoding='utf-8')) if resume else None)
+    rank,world = _processes(parallel)
+    device,lead = _place(device, world),rank==0
     if dry_run: print(_plan(o, _train_learner(o, device), _seconds_a_step(o, device))); return
-    lead,shards = rank==0,_shards(o, parallel, world); o['shards'] = shards; parts = range(rank, shards, world) if shards else [rank]       # each process does its parts one after another
-    make = lambda k: _parallel_learner(o, out, device, k, shards or world, bool(shards)); learn,home = make(parts[0]) if len(parts) else (None,out)
+    shards = o['shards'] = _shards(o, parallel, world)
+    parts = range(rank, shards, world) if shards else [rank]       # each process does its parts one after another
+    def make(k): return _parallel_learner(o, out, device, k, shards or world, bool(shards))
+    learn,home = make(parts[0]) if len(parts) else (None,out)
     if lead: _ready_folder(out, force or resume)
-    if lead and not resume: [shutil.rmtree(d, ignore_errors=True) for d in (out/'checkpoints', *out.glob('rank_*'))]       # of an earlier run, under --force
+    if lead and not resume: _forget(out)
     _meet(rank, world)
-    if lead: _replace_text(f, json.dumps(o, indent=1)); print(_plan(o, learn, _seconds_a_step(o, device)))
+    if lead:
+        _replace_text(f, json.dumps(o, indent=1))
+        print(_plan(o, learn, _seconds_a_step(o, device)))
     for k in parts:
         if k!=parts[0]: learn,home = make(k)
         _fit(learn, o, device, lead)
@@ -338,12 +395,15 @@ def _parallel_learner(o, out, device, k, n, apart):
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')          # what fastai's dependencies say of one another
         from meme_nb.training import CheckpointCallback, EveryCallback, ParallelCallback, owned
-    home = out/f'rank_{k}' if apart else out; every = o['checkpoint_every']
+    home,every = out/f'rank_{k}' if apart else out,o['checkpoint_every']
+    share,own = ((0,1),owned(o['experts'], k, n)) if apart else ((k,n),None)
     def look(learn):
         if k==0: _samples(home/'samples'/f'step_{learn.train_iter:08d}.png', learn.averaged(), o)
-    cbs = [CheckpointCallback(home/'checkpoints', every, resume=True, leader=apart or k==0), EveryCallback(look, every), *([ParallelCallback()] if n>1 and not apart else [])]
-    return _train_learner(o, device, cbs, (0,1) if apart else (k,n), owned(o['experts'], k, n) if apart else None),home
+    cbs = [CheckpointCallback(home/'checkpoints', every, resume=True, leader=apart or k==0), EveryCallback(look, every)]
+    if n>1 and not apart: cbs.append(ParallelCallback())
+    return _train_learner(o, device, cbs, share, own),home
 
+# %% ../nbs/16_cli.ipynb #881efe33
 def _fit(learn, o, device, lead):
     "Train; only the leader shows a bar"
     from meme_nb.training import keep_memory
@@ -351,7 +411,14 @@ def _fit(learn, o, device, lead):
     with contextlib.ExitStack() as quiet:
         quiet.enter_context(learn.no_logging())
         if not lead: quiet.enter_context(learn.no_bar())
-        start = time.monotonic(); learn.fit_one_cycle(1, o['lr'], pct_start=.05, moms=(.9,.9,.9)); learn.seconds = time.monotonic()-start
+        start = time.monotonic()
+        learn.fit_one_cycle(1, o['lr'], pct_start=.05, moms=(.9,.9,.9))
+        learn.seconds = time.monotonic()-start
+
+# %% ../nbs/16_cli.ipynb #c93e6b94
+def _forget(out):
+    "Remove what an earlier run would go on from"
+    for d in (out/'checkpoints',*out.glob('rank_*')): shutil.rmtree(d, ignore_errors=True)
 
 def _replace_text(f, text):
     from meme_nb.model import _replace
@@ -362,28 +429,37 @@ def _samples(f, model, o):
     "64 images of the run's seed on, as a picture"
     from meme_nb.data import image_grid
     from meme_nb.generate import generate
-    f.parent.mkdir(parents=True, exist_ok=True); image_grid(generate(model, 64, steps=10, seed=o['seed']), 8, scale=max(1, 64//o['size'])).save(f)
+    f.parent.mkdir(parents=True, exist_ok=True)
+    image_grid(generate(model, 64, steps=10, seed=o['seed']), 8, scale=max(1, 64//o['size'])).save(f)
 
 def _save_part(home, learn):
     "The bundle and the losses of one process's experts, or of all"
     import matplotlib; matplotlib.use('agg')
-    learn.averaged().save(home, raw=learn.model); learn.expert_losses.plot().figure.savefig(home/'losses.png', dpi=100)
+    learn.averaged().save(home, raw=learn.model)
+    learn.expert_losses.plot().figure.savefig(home/'losses.png', dpi=100)
 
+# %% ../nbs/16_cli.ipynb #40925c8e
 def _finish(out, learn, o, rank, world):
     "Put parts together and draw; after a signal, say how to go on"
     from meme_nb.model import MEME
     from meme_nb.training import gather
-    homes = [out/f'rank_{k}' for k in range(o['shards'])]; _meet(rank, world)
+    homes = [out/f'rank_{k}' for k in range(o['shards'])]
+    _meet(rank, world)
     if rank==0 and homes and all((h/'config.json').is_file() for h in homes): gather(homes, out)
     if learn is not None and learn.stop.stopped:
-        if rank==0: print(f'\nStopped after {learn.train_iter} of {o["steps"]} steps. `meme_train --resume --out {out}` goes on; what has been learned so far is a whole bundle.')
+        if rank==0: print(f'\nStopped after {learn.train_iter} of {o["steps"]} steps. `meme_train --resume --out {out}` goes on; '
+                          'what has been learned so far is a whole bundle.')
         sys.exit(130)
-    if rank==0: model = MEME.load(out); _samples(out/'samples'/'end.png', model, o); print(f'\n{out}: a bundle of {len(model.experts)} experts, run.json, samples'+('; of each part in rank_0, rank_1, ...:' if homes else ',')+' losses.png, checkpoints')
+    if rank!=0: return
+    model = MEME.load(out)
+    _samples(out/'samples'/'end.png', model, o)
+    parts = '; of each part in rank_0, rank_1, ...:' if homes else ','
+    print(f'\n{out}: a bundle of {len(model.experts)} experts, run.json, samples{parts} losses.png, checkpoints')
 
 # %% ../nbs/16_cli.ipynb #cd705e76
 @command
 def meme_train(
-    data:str=None, # 'fashion_mnist', 'emoji' (embedded), a folder of images (sub-folders are classes) or of Fashion-MNIST's IDX files, a file of `pack_images`
+    data:str=None, # 'fashion_mnist', 'emoji', a folder of images (sub-folders are classes) or of Fashion-MNIST's IDX files, a file of `pack_images`
     size:int=None, # Height and width of the images in pixels
     experts:int=None, # How many
     width:int=None, # Channels of an expert's first stage
@@ -404,7 +480,8 @@ def meme_train(
     dry_run:store_true=False # Print the plan, and do nothing
 ):
     "Train experts on images; Ctrl-C or SIGTERM stops it so that it can go on"
-    flags = dict(data=data, size=size, experts=experts, width=width, steps=steps, bs=bs, lr=lr, router=router, seed=seed, precision=precision, checkpoint_every=checkpoint_every, flip=flip or None)
+    flags = dict(data=data, size=size, experts=experts, width=width, steps=steps, bs=bs, lr=lr, router=router, seed=seed,
+                 precision=precision, checkpoint_every=checkpoint_every, flip=flip or None)
     _say('meme_train', _run_train, flags, config, out, device, parallel, resume, force, dry_run)
 
 # %% ../nbs/16_cli.ipynb #3f1c9478
@@ -413,6 +490,7 @@ def _numbers(name, text, kind):
     try: return [kind(o) for o in text.split(',')]
     except ValueError: raise ValueError(f'--{name} is a number, or several with commas between, but is {text!r}.') from None
 
+# %% ../nbs/16_cli.ipynb #01654488
 def _cond(text, n):
     "--cond as `generate` takes it, for n images"
     if text in (None,'none'): return text
@@ -433,13 +511,17 @@ def _sample(bundle, n, sampler, steps, seed, cond, guidance, device, out, force)
     from meme_nb.model import MEME
     from PIL import Image
     import matplotlib; matplotlib.use('agg')
-    model = MEME.load(bundle, device=device); out = _ready_folder(out, force); cond,guidance = _cond(cond, n),_guidance(guidance)
+    model,out = MEME.load(bundle, device=device),_ready_folder(out, force)
+    cond,guidance = _cond(cond, n),_guidance(guidance)
     with CostReport(model) as cost: images = generate(model, n, sampler, steps, seed, cond, guidance)
     (out/'images').mkdir(exist_ok=True)
     for k,x in enumerate(images): Image.fromarray(x[...,0] if x.shape[2]==1 else x).save(out/'images'/f'{seed+k:06d}.png')
-    image_grid(images[:100], round(min(n, 100)**.5+.49), scale=max(1, 64//max(images.shape[1:3]))).save(out/'samples.png')
-    plot_trajectory(trajectory(model, steps, seed, sampler, cond if cond in (None,'none') else cond[0], guidance)).savefig(out/'denoising.png', dpi=110)
-    print(f'{cost._repr_markdown_()}\n{n} images in {cost.total:.1f} s: {out/"samples.png"} (all together), {out/"images"} (each one, named by its seed), {out/"denoising.png"} (the first one\'s way from noise)')
+    cols,scale = round(min(n, 100)**.5+.49),max(1, 64//max(images.shape[1:3]))
+    image_grid(images[:100], cols, scale=scale).save(out/'samples.png')
+    first = cond if cond in (None,'none') else cond[0]
+    plot_trajectory(trajectory(model, steps, seed, sampler, first, guidance)).savefig(out/'denoising.png', dpi=110)
+    print(f'{cost._repr_markdown_()}\n{n} images in {cost.total:.1f} s: {out/"samples.png"} (all together), '
+          f'{out/"images"} (each one, named by its seed), {out/"denoising.png"} (the first one\'s way from noise)')
 
 # %% ../nbs/16_cli.ipynb #ad856c2e
 @command
@@ -467,10 +549,12 @@ def _kind(name):
     if Path(name).is_dir(): return 'folder'
     raise ValueError(f"{name} is no bundle, no folder of images, and neither 'fashion_mnist' nor 'emoji'.")
 
+# %% ../nbs/16_cli.ipynb #378b3876
 def _first_size(folder):
     "Side and channels of the first image in a folder"
     from PIL import Image
-    Image.init(); files = sorted(f for f in Path(folder).rglob('*') if f.suffix.lower() in Image.registered_extensions())
+    Image.init()
+    files = sorted(f for f in Path(folder).rglob('*') if f.suffix.lower() in Image.registered_extensions())
     if not files: raise ValueError(f'No images in {folder}.')
     with Image.open(files[0]) as im: return min(im.size),1 if im.mode in ('1','L','I;16') else 3
 
@@ -481,7 +565,8 @@ def _size_of(name):
     kind = _kind(name)
     if kind=='folder': return _first_size(name)
     if kind=='set': return None,3 if name=='emoji' else 1
-    m = MEME.load(name, resident=1); return (m.size[1],m.size[0]) if m.autoencoder is None else (m.size[1]*m.autoencoder.factor,3)
+    m = MEME.load(name, resident=1)
+    return (m.size[1],m.size[0]) if m.autoencoder is None else (m.size[1]*m.autoencoder.factor,3)
 
 # %% ../nbs/16_cli.ipynb #8612d4c5
 def _side(name, n, size, channels, draw):
@@ -491,44 +576,69 @@ def _side(name, n, size, channels, draw):
     kind = _kind(name)
     if kind=='bundle': return Images(draw(name, n), name=name),None
     more,x = _data(name, size) if kind=='set' else (None,image_folder(name, size, channels))
-    return (x if n is None or n>=len(x) else x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:n]]),more
+    if n is None or n>=len(x): return x,more
+    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))[:n]],more
 
 def _sides(a, b, n, draw):
     "The images of both sides, equally many, and training images that belong to `b`"
-    (size,channels),(other,also) = _size_of(a),_size_of(b); size,found = size or other or 32,{}
-    if channels!=also: raise ValueError(f'Grey and colour do not compare: images of {a} have {channels} channels, those of {b} {also}.')
+    (size,channels),(other,also) = _size_of(a),_size_of(b)
+    if channels!=also:
+        raise ValueError(f'Grey and colour do not compare: images of {a} have {channels} channels, those of {b} {also}.')
+    if _kind(b)=='bundle' and _kind(a)!='bundle': size = other
+    size,found = size or other or 32,{}
     for o in sorted((a,b), key=lambda o: _kind(o)=='bundle'):            # bundles last: they draw as many as there are
-        found[o] = _side(o, n or (min([2000]+[len(x) for x,_ in found.values()]) if _kind(o)=='bundle' else None), size, channels, draw)
-    (x,_),(y,more) = found[a],found[b]; n = min(len(x), len(y))
+        most = min([2000,*(len(x) for x,_ in found.values())]) if _kind(o)=='bundle' else None
+        found[o] = _side(o, n or most, size, channels, draw)
+    (x,_),(y,more) = found[a],found[b]
+    n = min(len(x), len(y))
     return x[:n],y[:n],more if more is not None and len(more)>=n else None
 
 # %% ../nbs/16_cli.ipynb #ef8f9600
-def _neighbours(f, x, y, more, extractor, device):
-    "A picture of ten of `x`, each with its five nearest; and median distances to the nearest of both sides, if that means anything"
+def _compare(x, y, more, extractor, device):
+    "The `report` of `x` against `y`, beside `more` if that is not `None`; and the features of all three"
+    from meme_nb.metrics import _extractor, _fingerprint, _same_size, features, report
+    _same_size([x,y])
+    fx,fy,fm = (None if o is None else features(o, extractor, device=device) for o in (x,y,more))
+    r = report(fx, fy, fm)
+    r.update(extractor=_extractor(extractor, y.channels)[0], reference=_fingerprint(y.x))      # which features do not tell
+    return r,fx,fy,fm
+
+# %% ../nbs/16_cli.ipynb #d59812a7
+def _neighbours(f, x, fx, pool, fp):
+    "A picture of ten of `x`, each with its five nearest of `pool` by the features of both; the median distance of all `x` to the nearest"
     import numpy as np
     from meme_nb.data import image_grid
-    from meme_nb.metrics import features, nearest
-    pool = y if more is None else more; fx,fp = (features(o, extractor, device=device) for o in (x,pool)); d,i = nearest(fx, fp, min(5, len(pool)))
-    rows = np.concatenate([np.concatenate([x.x[k:k+1].numpy(), pool.x[i[k]].numpy()]) for k in range(min(10, len(x)))]); image_grid(rows, i.shape[1]+1, scale=max(1, 64//max(x.size))).save(f)
-    return {} if more is None else dict(nearest_training_image=d[:,0].median().item(), the_same_of_the_other_side=nearest(features(y, extractor, device=device), fp, 1)[0].median().item())
+    from meme_nb.metrics import nearest
+    d,i = nearest(fx, fp, min(5, len(pool)))
+    rows = [np.concatenate([x.x[k:k+1].numpy(), pool.x[i[k]].numpy()]) for k in range(min(10, len(x)))]
+    image_grid(np.concatenate(rows), i.shape[1]+1, scale=max(1, 64//max(x.size))).save(f)
+    return d[:,0].median().item()
 
 def _evaluate(a, b, n, extractor, sampler, steps, seed, guidance, device, out, force):
     "Check, draw, measure, save"
     if n is not None and n<8: raise ValueError(f'--n is a number of images, at least 8, but is {n}.')
     if a==b: raise ValueError(f'Both sides are {a}; name two.')
     from meme_nb.generate import generate
-    from meme_nb.metrics import report
+    from meme_nb.metrics import nearest
     from meme_nb.model import MEME, torch_device
     device,out,scale = torch_device(device),_ready_folder(out, force),_guidance(guidance)             # before anything that takes time
-    x,y,more = _sides(a, b, n, lambda name, n: generate(MEME.load(name, device=device), n, sampler, steps, seed, guidance=scale))
-    r = report(x, y, more, extractor, device=device); r.update(a=a, b=b, **_neighbours(out/'neighbours.png', x, y, more, extractor, device)); _replace_text(out/'report.json', json.dumps(r, indent=1))
-    near = f"\nMedian distance to the nearest training image: {r['nearest_training_image']:.3g} from {a}, {r['the_same_of_the_other_side']:.3g} from {b}." if more is not None else ''
-    print(f'{a} against {b}\n\n{r}{near}\n{out}: report.json, neighbours.png (left: of {a}; beside each, its nearest {"training images" if more is not None else "of "+b})')
+    def draw(name, n): return generate(MEME.load(name, device=device), n, sampler, steps, seed, guidance=scale)
+    x,y,more = _sides(a, b, n, draw)
+    r,fx,fy,fm = _compare(x, y, more, extractor, device)
+    pool,fp,of = (y,fy,f'of {b}') if more is None else (more,fm,'training images')
+    d = _neighbours(out/'neighbours.png', x, fx, pool, fp)
+    r.update(a=a, b=b)
+    near = ''
+    if more is not None:
+        r.update(nearest_training_image=d, the_same_of_the_other_side=nearest(fy, fm, 1)[0].median().item())
+        near = f"\nMedian distance to the nearest training image: {d:.3g} from {a}, {r['the_same_of_the_other_side']:.3g} from {b}."
+    _replace_text(out/'report.json', json.dumps(r, indent=1))
+    print(f'{a} against {b}\n\n{r}{near}\n{out}: report.json, neighbours.png (left: of {a}; beside each, its nearest {of})')
 
 # %% ../nbs/16_cli.ipynb #5f7add25
 @command
 def meme_eval(
-    a:str, # To judge: a bundle (its folder, or the name of one that comes with the package), a folder of images, 'fashion_mnist' or 'emoji' (test images)
+    a:str, # To judge: a bundle (its folder, or the name of one in the package), a folder of images, 'fashion_mnist' or 'emoji' (test images)
     b:str, # To compare with: the same
     n:int=None, # How many images of each; left away: as many as there are, 2,000 of a bundle
     extractor:str='auto', # Network that sees for us: 'fashion' (grey), 'efficientnet' (needs the extra `eval`), 'auto'

@@ -38,12 +38,18 @@ def image_grid(
 ):
     "The images side by side, as one PIL image"
     from PIL import Image
-    x = torch.as_tensor(x); x = to_uint8(x) if x.is_floating_point() else x.cpu().numpy()
-    if x.dtype!=np.uint8 or x.ndim!=4 or not len(x): raise ValueError(f'A grid is made of at least one image, uint8 (n, H, W, C) or float (n, C, H, W), but got {x.dtype} of shape {x.shape}.')
-    n,h,w,c = x.shape; cols = min(cols,n); rows = math.ceil(n/cols)
+    x = torch.as_tensor(x)
+    x = to_uint8(x) if x.is_floating_point() else x.cpu().numpy()
+    if x.dtype!=np.uint8 or x.ndim!=4 or not len(x):
+        raise ValueError('A grid is made of at least one image, uint8 (n, H, W, C) or float (n, C, H, W), '
+                         f'but got {x.dtype} of shape {x.shape}.')
+    n,h,w,c = x.shape
+    cols = min(cols,n)
+    rows = math.ceil(n/cols)
     out = np.full((rows*(h+pad)-pad, cols*(w+pad)-pad, c), 255, np.uint8)
     for i,im in enumerate(x):
-        y0,x0 = i//cols*(h+pad),i%cols*(w+pad); out[y0:y0+h,x0:x0+w] = im
+        top,left = i//cols*(h+pad),i%cols*(w+pad)
+        out[top:top+h,left:left+w] = im
     out = out.repeat(scale, 0).repeat(scale, 1)
     return Image.fromarray(out[...,0] if c==1 else out)
 
@@ -57,17 +63,31 @@ class Images:
         name:str='images' # What to call the set
     ):
         self.x = torch.as_tensor(x)
-        if self.x.dtype!=torch.uint8 or self.x.ndim!=4: raise ValueError(f'`Images` holds uint8 (n, H, W, C), but got {self.x.dtype} of shape {tuple(self.x.shape)}.')
-        self.y = None if y is None else torch.as_tensor(y).long()
-        if self.y is not None and self.y.shape!=(len(self.x),): raise ValueError(f'{len(self.x)} images need as many labels, but `y` has shape {tuple(self.y.shape)}.')
-        self.classes,self.name = classes,name
-        if self.y is not None and len(self.y) and not 0<=self.y.min()<=self.y.max()<self.n_classes: raise ValueError(f'Labels run from 0 to {self.n_classes-1}, but here from {self.y.min()} to {self.y.max()}.')
+        if self.x.dtype!=torch.uint8 or self.x.ndim!=4:
+            raise ValueError(f'`Images` holds uint8 (n, H, W, C), but got {self.x.dtype} of shape {tuple(self.x.shape)}.')
+        self.y,self.classes,self.name = None if y is None else torch.as_tensor(y).long(),classes,name
+        if self.y is not None: self._check_labels()
+
+    def _check_labels(self):
+        if self.y.shape!=(len(self.x),):
+            raise ValueError(f'{len(self.x)} images need as many labels, but `y` has shape {tuple(self.y.shape)}.')
+        if len(self.y) and not 0<=self.y.min()<=self.y.max()<self.n_classes:
+            raise ValueError(f'Labels run from 0 to {self.n_classes-1}, but here from {self.y.min()} to {self.y.max()}.')
 
     size = property(lambda self: tuple(self.x.shape[1:3]), doc='(H, W)')
     channels = property(lambda self: self.x.shape[3], doc='1 for grey, 3 for colour')
-    n_classes = property(lambda self: None if self.y is None else len(self.classes) if self.classes else int(self.y.max())+1 if len(self.y) else 0, doc='Number of classes, `None` without labels')
+    @property
+    def n_classes(self):
+        "Number of classes, `None` without labels"
+        if self.y is None: return None
+        if self.classes: return len(self.classes)
+        return int(self.y.max())+1 if len(self.y) else 0
+
     def __len__(self): return len(self.x)
-    def __repr__(self): return f'{self.name}: {len(self):,} images, {self.size[0]} x {self.size[1]} x {self.channels}' + (f', {self.n_classes} classes' if self.y is not None else '')
+    def __repr__(self):
+        H,W = self.size
+        labels = '' if self.y is None else f', {self.n_classes} classes'
+        return f'{self.name}: {len(self):,} images, {H} x {W} x {self.channels}{labels}'
 
 # %% ../nbs/08_data.ipynb #03a7c800
 @patch
@@ -76,6 +96,7 @@ def __getitem__(self:Images, i):
     if isinstance(i, int): i = [range(len(self))[i]]
     return Images(self.x[i], None if self.y is None else self.y[i], self.classes, self.name)
 
+# %% ../nbs/08_data.ipynb #6c287925
 @patch
 def batch(self:Images,
     idx # Which images: LongTensor
@@ -102,13 +123,16 @@ debian_fashion = Path('/usr/share/datasets/fashion-mnist')
 def _read_idx(folder, name):
     "The array in an IDX file, gzipped or not"
     for f,op in (folder/f'{name}.gz', gzip.open),(folder/name, open):
-        if f.is_file():
-            try:
-                with op(f, 'rb') as o: raw = o.read()
-                dims = np.frombuffer(raw, '>i4', raw[3], 4)
-            except (EOFError, OSError, zlib.error, IndexError, ValueError) as e: raise ValueError(f'{f} is damaged or no IDX file: {e}.') from e
-            if len(raw)!=4+4*raw[3]+dims.prod(): raise ValueError(f'{f} is damaged: its header says {dims.prod()} values, but it holds {len(raw)-4-4*raw[3]}.')
-            return np.frombuffer(raw, np.uint8, offset=4+4*raw[3]).reshape(dims)
+        if not f.is_file(): continue
+        try:
+            with op(f, 'rb') as o: raw = o.read()
+            head = 4+4*raw[3]
+            dims = np.frombuffer(raw, '>i4', raw[3], 4)
+        except (EOFError, OSError, zlib.error, IndexError, ValueError) as e:
+            raise ValueError(f'{f} is damaged or no IDX file: {e}.') from e
+        if len(raw)!=head+dims.prod():
+            raise ValueError(f'{f} is damaged: its header says {dims.prod()} values, but it holds {len(raw)-head}.')
+        return np.frombuffer(raw, np.uint8, offset=head).reshape(dims)
     raise ValueError(f'No {name} (or {name}.gz) in {folder}: give the folder that holds the four IDX files of Fashion-MNIST.')
 
 # %% ../nbs/08_data.ipynb #6a6d2fcd
@@ -119,12 +143,16 @@ def _check_size(size):
 def _resample(x, size):
     "uint8 (n, H, W, C) as (n, size, size, C)"
     if x.shape[1:3]==(size,size): return x
-    parts = [F.interpolate(o.permute(0,3,1,2).float(), size=(size,size), mode='bilinear', antialias=True, align_corners=False) for o in torch.from_numpy(x).split(256)]
-    return torch.cat([o.round().clamp(0,255).byte().permute(0,2,3,1) for o in parts]).numpy()
+    def one(o):
+        o = F.interpolate(o.permute(0,3,1,2).float(), size=(size,size), mode='bilinear', antialias=True, align_corners=False)
+        return o.round().clamp(0,255).byte().permute(0,2,3,1)
+    return torch.cat([one(o) for o in torch.from_numpy(x).split(256)]).numpy()       # floats of a few at a time
 
+# %% ../nbs/08_data.ipynb #64e4ccb9
 def _fit(x, size):
     "uint8 (n, 28, 28) as (n, size, size, 1): padded up to 32, resampled beyond"
-    pad = min(max(size,28),32)-28; lo = pad//2
+    pad = min(max(size,28),32)-28
+    lo = pad//2
     return _resample(np.pad(x, ((0,0),(lo,pad-lo),(lo,pad-lo)))[...,None], size)
 
 # %% ../nbs/08_data.ipynb #1ed55c5e
@@ -152,13 +180,15 @@ def emoji(
     from PIL import Image
     if split not in ('train','test'): raise ValueError(f"The emoji have the splits 'train' and 'test', not {split!r}.")
     if style not in (None,'noto','fluent'): raise ValueError(f"The emoji have the styles 'noto' and 'fluent', not {style!r}.")
-    _check_size(size); facts = json.loads((assets/'emoji.json').read_text(encoding='utf-8')); s = facts['size']
+    _check_size(size)
+    facts = json.loads((assets/'emoji.json').read_text(encoding='utf-8'))
+    s,y = facts['size'],np.array(facts['y'])
     with Image.open(assets/'emoji.webp') as im: sheet = np.asarray(im)
-    x = sheet.reshape(len(sheet)//s, s, -1, s, 3).swapaxes(1,2).reshape(-1, s, s, 3)[:len(facts['y'])]
+    x = sheet.reshape(len(sheet)//s, s, -1, s, 3).swapaxes(1,2).reshape(-1, s, s, 3)[:len(y)]
     want = np.array(facts['test'])==(split=='test')
     if style: want &= np.array(facts['style'])==('noto','fluent').index(style)
     full = (np.arange(256)*255/facts['levels']).round().clip(0,255).astype(np.uint8)                    # six bits back to eight
-    return Images(_resample(full[x[want]], size), np.array(facts['y'])[want], facts['classes'], f'emoji {split}')
+    return Images(_resample(full[x[want]], size), y[want], facts['classes'], f'emoji {split}')
 
 # %% ../nbs/08_data.ipynb #5af63422
 def _mode(channels):
@@ -166,12 +196,16 @@ def _mode(channels):
     if mode is None: raise ValueError(f'`channels` is 1 (grey) or 3 (colour), but is {channels!r}.')
     return mode
 
+# %% ../nbs/08_data.ipynb #f7b085ff
 def _pixels(im, size, channels, background):
     "A PIL image as uint8 (size, size, channels)"
     from PIL import Image, ImageOps
     im = ImageOps.exif_transpose(im)
-    if im.has_transparency_data: im = im.convert('RGBA'); im = Image.alpha_composite(Image.new('RGBA', im.size, background), im)
-    return np.asarray(ImageOps.fit(im.convert(_mode(channels)), (size,size), Image.BICUBIC)).reshape(size, size, channels)
+    if im.has_transparency_data:
+        im = im.convert('RGBA')
+        im = Image.alpha_composite(Image.new('RGBA', im.size, background), im)
+    im = ImageOps.fit(im.convert(_mode(channels)), (size,size), Image.BICUBIC)
+    return np.asarray(im).reshape(size, size, channels)
 
 # %% ../nbs/08_data.ipynb #bcf8ba43
 def image_folder(
@@ -181,20 +215,40 @@ def image_folder(
     background='white' # Colour behind transparent parts, as PIL knows it
 ) -> Images:
     "All images below `path`; where they lie in sub-folders, those are their classes"
-    from PIL import Image, ImageColor
-    Image.init(); path = Path(path); _check_size(size); _mode(channels)
-    if isinstance(background, str): ImageColor.getrgb(background)
-    kinds = {e for e,k in Image.registered_extensions().items() if k in Image.OPEN and k!='EPS'}     # EPS would be run, not read
-    files = sorted(f for f in path.rglob('*') if f.suffix.lower() in kinds); x,good,bad = [],[],[]
+    from PIL import ImageColor
+    _check_size(size); _mode(channels)
+    if isinstance(background, str): ImageColor.getrgb(background)          # which refuses a colour that it does not know
+    path = Path(path)
+    files = _image_files(path)
     if not files: raise ValueError(f'No images in {path}' + ('.' if path.is_dir() else ': there is no such folder.'))
+    x,good,bad = _read_images(files, size, channels, background)
+    if not good: raise ValueError(f'None of the {len(files)} images in {path} can be read; the first: {bad[0]}.')
+    if bad:
+        warnings.warn(f'{len(bad)} of {len(files)} files in {path} cannot be read as images and are left out: '
+                      + '; '.join(bad[:20]) + ('; ...' if len(bad)>20 else ''))
+    names = [f.relative_to(path).parts[0] if f.parent!=path else None for f in good]
+    classes = sorted(set(filter(None, names)))
+    y = [classes.index(o) for o in names] if classes and None not in names else None
+    return Images(np.stack(x), y, classes or None, path.name)
+
+# %% ../nbs/08_data.ipynb #5f809f28
+def _image_files(path):
+    "Files below `path` that look like images by their names"
+    from PIL import Image
+    Image.init()
+    kinds = {e for e,k in Image.registered_extensions().items() if k in Image.OPEN and k!='EPS'}     # EPS would be run, not read
+    return sorted(f for f in path.rglob('*') if f.suffix.lower() in kinds)
+
+# %% ../nbs/08_data.ipynb #a1aa88db
+def _read_images(files, size, channels, background):
+    "Pixels of the files that can be read; these files; what is wrong with the others"
+    from PIL import Image
+    x,good,bad = [],[],[]
     for f in files:
         try:
             with Image.open(f) as im: x.append(_pixels(im, size, channels, background)); good.append(f)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as e: bad.append(f'{f}: {e}')
-    if not good: raise ValueError(f'None of the {len(files)} images in {path} can be read; the first: {bad[0]}.')
-    if bad: warnings.warn(f'{len(bad)} of {len(files)} files in {path} cannot be read as images and are left out: ' + '; '.join(bad[:20]) + ('; ...' if len(bad)>20 else ''))
-    names = [f.relative_to(path).parts[0] if f.parent!=path else None for f in good]; classes = sorted(set(filter(None, names)))
-    return Images(np.stack(x), [classes.index(o) for o in names] if classes and None not in names else None, classes or None, path.name)
+    return x,good,bad
 
 # %% ../nbs/08_data.ipynb #b0288841
 def _picture(o):
@@ -203,13 +257,22 @@ def _picture(o):
     if isinstance(o, Image.Image): return o
     if isinstance(o, bytes): return Image.open(io.BytesIO(o))
     a = o.permute(1,2,0).numpy() if isinstance(o, torch.Tensor) and o.ndim==3 else np.asarray(o)
-    if a.dtype!=np.uint8 or a.ndim not in (2,3): raise ValueError(f'A picture is a PIL image or uint8 (H, W), (H, W, C), or a tensor (C, H, W), but this is {type(o).__name__} {a.dtype} {a.shape}. Leave `transform`s that make floats away.')
+    if a.dtype!=np.uint8 or a.ndim not in (2,3):
+        raise ValueError('A picture is a PIL image or uint8 (H, W), (H, W, C), or a tensor (C, H, W), '
+                         f'but this is {type(o).__name__} {a.dtype} {a.shape}. Leave `transform`s that make floats away.')
     return Image.fromarray(a[...,0] if a.ndim==3 and a.shape[2]==1 else a)
 
+# %% ../nbs/08_data.ipynb #443f7dc6
 def _item(o):
     "Picture and class of an item"
     if isinstance(o, dict): return o['image' if 'image' in o else 'img'],o.get('label')
     return o if isinstance(o, (tuple,list)) and len(o)==2 else (o,None)
+
+def _class_names(dataset):
+    "Names of its classes, where torchvision keeps them, or where `datasets` does; `None` if there are none"
+    names = getattr(dataset, 'classes', None) or None
+    if names is None and hasattr(dataset, 'features'): names = getattr(dataset.features.get('label'), 'names', None)
+    return names and list(names)
 
 # %% ../nbs/08_data.ipynb #1706393b
 def dataset_images(
@@ -219,18 +282,22 @@ def dataset_images(
     background='white' # Colour behind transparent parts
 ) -> Images:
     "All pictures of any data set, in memory"
-    _check_size(size); _mode(channels); items = [_item(dataset[i]) for i in range(len(dataset))]
+    _check_size(size); _mode(channels)
+    items = [_item(dataset[i]) for i in range(len(dataset))]
     if not items: raise ValueError('The data set is empty.')
-    y = [label for _,label in items]; classes = getattr(dataset, 'classes', None) or getattr(getattr(dataset, 'features', {}).get('label') if hasattr(dataset, 'features') else None, 'names', None)
-    return Images(np.stack([_pixels(_picture(im), size, channels, background) for im,_ in items]), None if None in y else [int(o) for o in y], classes and list(classes), type(dataset).__name__)
+    y,classes = [label for _,label in items],_class_names(dataset)
+    x = np.stack([_pixels(_picture(im), size, channels, background) for im,_ in items])
+    return Images(x, None if None in y else [int(o) for o in y], classes, type(dataset).__name__)
 
 # %% ../nbs/08_data.ipynb #969b4b42
 _head = 4096                # bytes kept for the header, which can only be written at the end
 
 def _header(n, side, channels, labels):
     "The head of a safetensors file with `x`, and `y` if there are labels"
-    of = lambda dtype, shape, begin, bytes: dict(dtype=dtype, shape=shape, data_offsets=[begin,begin+bytes])
-    pixels = n*side*side*channels; rows = dict(x=of('U8', [n,side,side,channels], 0, pixels), **(dict(y=of('I64', [n], pixels, 8*n)) if labels else {}))
+    def row(dtype, shape, begin, size): return dict(dtype=dtype, shape=shape, data_offsets=[begin,begin+size])
+    pixels = n*side*side*channels
+    rows = dict(x=row('U8', [n,side,side,channels], 0, pixels))
+    if labels: rows['y'] = row('I64', [n], pixels, 8*n)
     return (_head-8).to_bytes(8, 'little')+json.dumps(rows).encode().ljust(_head-8)
 
 # %% ../nbs/08_data.ipynb #76de1698
@@ -238,9 +305,13 @@ def _pack(items, f, size, channels, background):
     "Write the pixels of `items` to `f`: how many, their classes (`None` if some have none), what could not be read"
     y,bad = [],[]
     for i,o in enumerate(items):
-        try: im,label = _item(o); f.write(_pixels(_picture(im), size, channels, background).tobytes()); y.append(label)
+        try:
+            im,label = _item(o)
+            f.write(_pixels(_picture(im), size, channels, background).tobytes())
+            y.append(label)
         except (OSError, ValueError, SyntaxError) as e: bad.append(f'{i}: {e}')
-    if not y: raise ValueError(f'There is no picture to pack{f"; the first of {len(bad)} that cannot be read is {bad[0]}" if bad else ""}.')
+    first = f'; the first of {len(bad)} that cannot be read is {bad[0]}' if bad else ''
+    if not y: raise ValueError(f'There is no picture to pack{first}.')
     return len(y),None if None in y else y,bad
 
 # %% ../nbs/08_data.ipynb #06acd158
@@ -252,11 +323,18 @@ def pack_images(
     background='white' # Colour behind transparent parts
 ) -> Path: # The file
     "Bring pictures to size, one after another, and write them to a file for `packed_images`"
-    _check_size(size); _mode(channels); file = Path(file); part = file.with_name(f'.{file.name}.{os.getpid()}.part')
+    _check_size(size); _mode(channels)
+    file = Path(file)
+    part = file.with_name(f'.{file.name}.{os.getpid()}.part')
     try:
         with open(part, 'wb') as f:
-            f.write(bytes(_head)); n,y,bad = _pack(items, f, size, channels, background); f.write(np.array(y or [], '<i8').tobytes())
-            f.seek(0); f.write(_header(n, size, channels, y is not None)); f.flush(); os.fsync(f.fileno())
+            f.write(bytes(_head))
+            n,y,bad = _pack(items, f, size, channels, background)
+            f.write(np.array(y or [], '<i8').tobytes())
+            f.seek(0)
+            f.write(_header(n, size, channels, y is not None))
+            f.flush()
+            os.fsync(f.fileno())
         os.replace(part, file)
     finally: part.unlink(missing_ok=True)
     if bad: warnings.warn(f'{len(bad)} of {len(bad)+n} items cannot be read as pictures and are left out: '+'; '.join(bad[:20]))
@@ -268,16 +346,20 @@ class MappedImages(Images):
     def __init__(self,
         x, y=None, classes=None, name:str='images', # As for `Images`
         pages=None # The mapping that `x` lies in, and the address where it begins
-    ): super().__init__(x, y, classes, name); self.pages = pages
+    ):
+        super().__init__(x, y, classes, name)
+        self.pages = pages
 
     def __getitem__(self, i):
         o = super().__getitem__(i)
         return MappedImages(o.x, o.y, o.classes, o.name, self.pages) if isinstance(i, slice) else o
 
     def batch(self, idx):
-        m,begin = self.pages; size = self.x[0].numel()
+        (m,begin),size = self.pages,self.x[0].numel()
         if hasattr(mmap, 'MADV_WILLNEED'):
-            for at in (self.x.data_ptr()-begin+idx*self.x.stride(0)).tolist(): m.madvise(mmap.MADV_WILLNEED, at//mmap.PAGESIZE*mmap.PAGESIZE, at%mmap.PAGESIZE+size)
+            for at in (self.x.data_ptr()-begin+idx*self.x.stride(0)).tolist():
+                page = at//mmap.PAGESIZE*mmap.PAGESIZE
+                m.madvise(mmap.MADV_WILLNEED, page, at-page+size)
         return super().batch(idx)
 
 # %% ../nbs/08_data.ipynb #d5bbe833
@@ -285,14 +367,26 @@ def packed_images(
     file # As `pack_images` made it; or any safetensors file with `x` uint8 (n, H, W, C), and perhaps `y` (n,)
 ) -> MappedImages:
     "The images in a file, of which memory holds what is used"
-    try:
-        with open(file, 'rb') as f: n = int.from_bytes(f.read(8), 'little'); head = json.loads(f.read(n)); m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
-        flat = np.frombuffer(m, np.uint8); dtypes = dict(U8=np.uint8, I64='<i8')
-        got = {k: flat[8+n+o['data_offsets'][0]:8+n+o['data_offsets'][1]].view(dtypes[o['dtype']]).reshape(o['shape']) for k,o in head.items() if k in 'xy'}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as e: raise ValueError(f'{file} cannot be read as a file of `pack_images`: {type(e).__name__}: {e}.') from e
+    try: head,got,pages = _mapped(file)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, MemoryError) as e:
+        raise ValueError(f'{file} cannot be read as a file of `pack_images`: {type(e).__name__}: {e}.') from e
     if 'x' not in got: raise ValueError(f'{file} has no images `x`, but {", ".join(head) or "nothing"}.')
-    with warnings.catch_warnings(): warnings.simplefilter('ignore'); x = torch.from_numpy(got['x'])                # torch warns that nobody must write to it
-    return MappedImages(x, got['y'].copy() if 'y' in got else None, name=Path(file).stem, pages=(m,flat.ctypes.data))
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')                     # torch warns that nobody must write to it
+        x = torch.from_numpy(got['x'])
+    return MappedImages(x, got['y'].copy() if 'y' in got else None, name=Path(file).stem, pages=pages)
+
+def _mapped(file):
+    "Header of a safetensors file; its `x` and `y` as mapped arrays; the mapping and its address"
+    with open(file, 'rb') as f:
+        n = int.from_bytes(f.read(8), 'little')
+        head = json.loads(f.read(n))
+        m = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+    flat,dtypes = np.frombuffer(m, np.uint8),dict(U8=np.uint8, I64='<i8')
+    def array(o):
+        lo,hi = o['data_offsets']
+        return flat[8+n+lo:8+n+hi].view(dtypes[o['dtype']]).reshape(o['shape'])
+    return head,{k: array(o) for k,o in head.items() if k in ('x','y')},(m,flat.ctypes.data)
 
 # %% ../nbs/08_data.ipynb #537781df
 class BatchLoader:
@@ -307,15 +401,23 @@ class BatchLoader:
         share=(0,1), # This process and how many there are: each gets its part of every shuffled batch
         flip:bool=False # Whether every other image, by chance, is mirrored left to right; only when shuffled
     ):
-        if not 0<=share[0]<share[1] or bs%share[1]: raise ValueError(f'{share[1]} processes share batches whose size is a multiple of {share[1]}, numbered from 0; but this is number {share[0]}, and bs = {bs}.')
-        if bs<1 or (n_batches is not None and n_batches<1): raise ValueError(f'A batch holds at least 1 image and an epoch at least 1 batch, but bs = {bs} and n_batches = {n_batches}.')
+        if not 0<=share[0]<share[1] or bs%share[1]:
+            raise ValueError(f'{share[1]} processes share batches whose size is a multiple of {share[1]}, numbered from 0; '
+                             f'but this is number {share[0]}, and bs = {bs}.')
+        if bs<1 or (n_batches is not None and n_batches<1):
+            raise ValueError(f'A batch holds at least 1 image and an epoch at least 1 batch, but bs = {bs} and n_batches = {n_batches}.')
         if not len(images): raise ValueError('The data set is empty.')
-        self.dataset,self.bs,self.shuffle,self.device,self.share,self.flip = images,bs,shuffle,torch.device(device),share if shuffle else (0,1),flip and shuffle
-        self.n = len(images); self.n_batches = n_batches or max(1, self.n//bs if shuffle else math.ceil(self.n/bs))
-        self.n_inp,self.generator = 1,torch.Generator().manual_seed(seed); self.began,self.taken,self.skip = self.generator.get_state(),0,0
+        self.dataset,self.n,self.bs,self.device = images,len(images),bs,torch.device(device)
+        self.shuffle,self.share,self.flip = shuffle,share if shuffle else (0,1),flip and shuffle
+        self.n_batches = n_batches or max(1, self.n//bs if shuffle else math.ceil(self.n/bs))
+        self.n_inp = 1                                             # for fastai: one input, and the rest is the target
+        self.generator = torch.Generator().manual_seed(seed)
+        self.began,self.taken,self.skip = self.generator.get_state(),0,0
 
     def __len__(self): return self.n_batches
-    def to(self, device): self.device = torch.device(device); return self
+    def to(self, device):
+        self.device = torch.device(device)
+        return self
 
 # %% ../nbs/08_data.ipynb #0187cce9
 @patch
@@ -328,21 +430,27 @@ def indices(self:BatchLoader):
         idx,left = left[:self.bs],left[self.bs:]
         yield idx
 
+# %% ../nbs/08_data.ipynb #09c81662
 @patch
 def __iter__(self:BatchLoader):
-    pin,skip,(rank,world) = self.device.type=='cuda',self.skip,self.share; self.began,self.taken,self.skip = self.generator.get_state(),0,0
+    pin,skip,(rank,world) = self.device.type=='cuda',self.skip,self.share
+    self.began,self.taken,self.skip = self.generator.get_state(),0,0
     for idx in self.indices():
-        self.taken += 1; mirror = torch.rand(self.bs, generator=self.generator)<.5 if self.flip else None
+        self.taken += 1
+        mirror = torch.rand(self.bs, generator=self.generator)<.5 if self.flip else None       # drawn for skipped batches as well
         if self.taken<=skip: continue
         x,*y = self.dataset.batch(idx.chunk(world)[rank])
         if self.flip: x = torch.where(mirror.chunk(world)[rank][:,None,None,None], x.flip(3), x)
         yield tuple((o.pin_memory() if pin else o).to(self.device, non_blocking=pin) for o in (x,*y))
 
+# %% ../nbs/08_data.ipynb #a1d49edc
 @patch
 def one_batch(self:BatchLoader):
     "The next batch, without taking it from the loop"
-    was = self.generator.get_state(),self.began,self.taken,self.skip; b = next(iter(self))
-    state,self.began,self.taken,self.skip = was; self.generator.set_state(state)
+    state,*was = self.generator.get_state(),self.began,self.taken,self.skip
+    b = next(iter(self))
+    self.began,self.taken,self.skip = was
+    self.generator.set_state(state)
     return b
 
 # %% ../nbs/08_data.ipynb #ada01b04
@@ -371,9 +479,16 @@ def image_dls(
 ):
     "Training and validation batches, as fastai `DataLoaders`"
     from fastai.data.core import DataLoaders
-    if valid is None:
-        if len(images)<2: raise ValueError(f'{len(images)} images cannot be split into training and validation; pass `valid`.')
-        n = max(1, len(images)//10); mapped = isinstance(images, MappedImages); idx = None if mapped else torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-        images,valid = (images[:-n],images[-n:]) if mapped else (images[idx[:-n]],images[idx[-n:]])
-    if valid.x.shape[1:]!=images.x.shape[1:]: raise ValueError(f'Training images are {tuple(images.x.shape[1:])}, validation images {tuple(valid.x.shape[1:])}: they must agree.')
-    return DataLoaders(BatchLoader(images, bs, True, n_batches, seed, device, share, flip), BatchLoader(valid, 2*bs, False, device=device), device=torch.device(device))
+    if valid is None: images,valid = _set_aside(images, seed)
+    if valid.x.shape[1:]!=images.x.shape[1:]:
+        raise ValueError(f'Training images are {tuple(images.x.shape[1:])}, validation images {tuple(valid.x.shape[1:])}: they must agree.')
+    train = BatchLoader(images, bs, True, n_batches, seed, device, share, flip)
+    return DataLoaders(train, BatchLoader(valid, 2*bs, False, device=device), device=torch.device(device))
+
+def _set_aside(images, seed):
+    "All but a tenth of the images, and that tenth"
+    if len(images)<2: raise ValueError(f'{len(images)} images cannot be split into training and validation; pass `valid`.')
+    n = max(1, len(images)//10)
+    if isinstance(images, MappedImages): return images[:-n],images[-n:]           # slices stay in the file
+    idx = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    return images[idx[:-n]],images[idx[-n:]]

@@ -35,7 +35,8 @@ class Expert(nn.Module):
         checkpointing:bool=False # Less memory in training, for a third more time
     ):
         super().__init__()
-        self.in_ch,self.n_classes,self.cond_ch,self.learned_variance,self.checkpointing = in_ch,n_classes,cond_ch,learned_variance,checkpointing
+        self.in_ch,self.n_classes,self.cond_ch = in_ch,n_classes,cond_ch
+        self.learned_variance,self.checkpointing = learned_variance,checkpointing
         self.outputs,self.divisor,self.mix = in_ch*(1+learned_variance),1,[]      # `mix`: share of convolution by stage
 
     def block(self, m, *args):
@@ -52,20 +53,17 @@ def enter(self:Expert,
     cond=None # As for `split_cond`
 ) -> tuple: # x and the image of `cond` as one (B, in_ch+cond_ch, H, W); labels or `None`
     "Check what came, and join the channels"
-    labels,image = split_cond(cond); shape = tuple(x.shape)
+    labels,image = split_cond(cond)
+    shape = tuple(x.shape)
     if x.ndim!=4 or shape[1]!=self.in_ch: raise ValueError(f'This expert takes images (B, {self.in_ch}, H, W), but got {shape}.')
-    if shape[2]%self.divisor or shape[3]%self.divisor: raise ValueError(f'Height and width must be multiples of {self.divisor}, but are {shape[2]} and {shape[3]}.')
+    if shape[2]%self.divisor or shape[3]%self.divisor:
+        raise ValueError(f'Height and width must be multiples of {self.divisor}, but are {shape[2]} and {shape[3]}.')
     if (image is None)!=(self.cond_ch==0) or (image is not None and image.shape!=(shape[0],self.cond_ch)+shape[2:]):
-        raise ValueError(f'This expert looks at an image of {self.cond_ch} channels beside `x` {shape}, but got {"none" if image is None else tuple(image.shape)}.')
+        got = 'none' if image is None else tuple(image.shape)
+        raise ValueError(f'This expert looks at an image of {self.cond_ch} channels beside `x` {shape}, but got {got}.')
     return (x if image is None else torch.cat([x,image], 1)),labels
 
 # %% ../nbs/04_experts.ipynb #18f92958
-def _check_stages(width, mult, depth, mix):
-    "One entry a stage for each, `mix` spread over the stages if it is one number"
-    mix = [float(mix)]*len(mult) if isinstance(mix, (int,float)) else [float(o) for o in mix]
-    if not len(mult)==len(depth)==len(mix): raise ValueError(f'`mult`, `depth` and `mix` need one entry for each stage, but have {len(mult)}, {len(depth)} and {len(mix)}.')
-    return [width*m for m in mult],list(depth),mix
-
 class UNet(Expert):
     "A U-Net whose encoder stages share their channels between convolution and attention"
     @delegates(Expert.__init__)
@@ -81,15 +79,25 @@ class UNet(Expert):
         **kwargs # For `Expert`
     ):
         super().__init__(in_ch, **kwargs)
-        chs,depth,mix = _check_stages(width, mult, depth, mix); emb = 4*width
-        self.config = dict(kind='UNet', in_ch=in_ch, width=width, mult=list(mult), depth=depth, mix=mix, patch=patch, head_dim=head_dim, everywhere=everywhere, **kwargs)
-        self.patch,self.mix,self.head_dim,self.everywhere,self.unit,self.divisor = patch,mix,head_dim,everywhere,max(1, chs[0]//8),patch*2**(len(chs)-1)
+        chs,depth,mix = _check_stages(width, mult, depth, mix)
+        self.config = dict(kind='UNet', in_ch=in_ch, width=width, mult=list(mult), depth=depth, mix=mix,
+                           patch=patch, head_dim=head_dim, everywhere=everywhere, **kwargs)
+        self.patch,self.mix,self.head_dim,self.everywhere = patch,mix,head_dim,everywhere
+        self.unit,self.divisor,emb = max(1, chs[0]//8),patch*2**(len(chs)-1),4*width
         self.cond = Condition(emb, self.n_classes)
         self.stem = nn.Conv2d((in_ch+self.cond_ch)*patch**2, chs[0], 3, padding=1)
         self.down,skips = self._encoder(chs, depth, mix, emb)
         self.mid = self._up_block(chs[-1], chs[-1], emb, mix[-1], pool=1)
         self.up = self._decoder(chs, depth, mix, skips, emb)
         self.norm,self.out = Modulate(chs[0], emb),zero(nn.Conv2d(chs[0], self.outputs*patch**2, 3, padding=1))
+
+# %% ../nbs/04_experts.ipynb #5243b627
+def _check_stages(width, mult, depth, mix):
+    "Channels, blocks and share of convolution of each stage; one number as `mix` counts for all"
+    mix = [float(mix)]*len(mult) if isinstance(mix, (int,float)) else [float(o) for o in mix]
+    if not len(mult)==len(depth)==len(mix):
+        raise ValueError(f'`mult`, `depth` and `mix` need one entry for each stage, but have {len(mult)}, {len(depth)} and {len(mix)}.')
+    return [width*m for m in mult],list(depth),mix
 
 # %% ../nbs/04_experts.ipynb #42eba34f
 @patch
@@ -107,8 +115,12 @@ def _encoder(self:UNet, chs, depth, mix, emb):
     "Modules on the way down, and the channels of each skip connection"
     mods,skips,i = nn.ModuleList(),[],chs[0]
     for k,(o,d,m) in enumerate(zip(chs, depth, mix)):
+        pool = 2 if k<len(chs)-1 else 1
         if k: mods.append(nn.Conv2d(i, i, 2, 2))
-        for _ in range(d): mods.append(self._mix_block(i, o, emb, m, 2 if k<len(chs)-1 else 1)); i = o; skips.append(o)
+        for _ in range(d):
+            mods.append(self._mix_block(i, o, emb, m, pool))
+            i = o
+            skips.append(o)
     return mods,skips
 
 # %% ../nbs/04_experts.ipynb #afcd180e
@@ -117,8 +129,13 @@ def _decoder(self:UNet, chs, depth, mix, skips, emb):
     "Modules on the way up; each block takes one skip connection"
     mods,i,skips = nn.ModuleList(),chs[-1],list(skips)
     for k,(o,d,m) in reversed(list(enumerate(zip(chs, depth, mix)))):
-        for _ in range(d): mods.append(self._up_block(i+skips.pop(), o, emb, m, 2 if k<len(chs)-1 else 1)); i = o
-        if k: mods.append(nn.ConvTranspose2d(i, chs[k-1], 2, 2)); i = chs[k-1]
+        pool = 2 if k<len(chs)-1 else 1
+        for _ in range(d):
+            mods.append(self._up_block(i+skips.pop(), o, emb, m, pool))
+            i = o
+        if k:
+            mods.append(nn.ConvTranspose2d(i, chs[k-1], 2, 2))
+            i = chs[k-1]
     return mods
 
 # %% ../nbs/04_experts.ipynb #dec9a44e
@@ -133,7 +150,9 @@ def forward(self:UNet,
     e = self.cond(t, labels)
     h = self.stem(F.pixel_unshuffle(h, self.patch).contiguous(memory_format=torch.channels_last))
     for m in self.down:
-        if isinstance(m, MixBlock): h = self.block(m, h, e); skips.append(h)
+        if isinstance(m, MixBlock):
+            h = self.block(m, h, e)
+            skips.append(h)
         else: h = m(h)
     h = self.block(self.mid, h, e)
     for m in self.up: h = m(h) if isinstance(m, nn.ConvTranspose2d) else self.block(m, torch.cat([h,skips.pop()], 1), e)
@@ -168,7 +187,10 @@ def forward(self:DiT,
     cond=None # Labels (B,), an image (B, cond_ch, H, W), or a pair of both
 ) -> Tensor: # Like `x`, with twice the channels for learned variance
     "The prediction for each noisy image"
-    x,labels = self.enter(x, cond); e = self.cond(t, labels); h = self.stem(x); grid = h.shape[2:]
+    x,labels = self.enter(x, cond)
+    e = self.cond(t, labels)
+    h = self.stem(x)
+    grid = h.shape[2:]
     h = h.flatten(2).transpose(1,2) + grid_embedding(*grid, self.width, h.device).to(h.dtype)
     for m in self.blocks: h = self.block(m, h, e)
     shift,scale = self.ada(e)[:,None].chunk(2, 2)
@@ -218,7 +240,8 @@ def plot_mix(
 ):
     "The share of convolution of each expert by stage"
     import matplotlib.pyplot as plt
-    mixes = [e.mix for e in experts]; n = max(map(len, mixes))
+    mixes = [e.mix for e in experts]
+    n = max(map(len, mixes))
     ax = ax or plt.subplots(figsize=(1.2+.9*n, 1+.4*len(experts)), layout='constrained')[1]
     ax.imshow([m+[math.nan]*(n-len(m)) for m in mixes], vmin=0, vmax=1, aspect='auto')
     for i,m in enumerate(mixes):
@@ -229,10 +252,13 @@ def plot_mix(
 # %% ../nbs/04_experts.ipynb #ed4419a4
 def _blank(m, size, like):
     "Class 0 for an expert of classes, and a black image for one that looks at one"
-    ch = getattr(m, 'cond_ch', 0); image = torch.zeros(1, ch, *size[1:], device=like.device, dtype=like.dtype) if ch else None
-    label = torch.zeros(1, dtype=torch.long, device=like.device) if getattr(m, 'n_classes', None) else None
-    return image if label is None else label if image is None else (label,image)
+    ch,where = getattr(m, 'cond_ch', 0),like.device
+    image = torch.zeros(1, ch, *size[1:], device=where, dtype=like.dtype) if ch else None
+    label = torch.zeros(1, dtype=torch.long, device=where) if getattr(m, 'n_classes', None) else None
+    if label is None: return image
+    return label if image is None else (label,image)
 
+# %% ../nbs/04_experts.ipynb #5347f706
 def count_params(m:nn.Module) -> int:
     "Number of weights"
     return sum(p.numel() for p in m.parameters())
@@ -246,9 +272,11 @@ def count_flops(
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
     if isinstance(size, int): size = (m.in_ch, size, size)
-    p = next(m.parameters()); args = torch.zeros(1, *size, device=p.device, dtype=p.dtype),torch.zeros(1, dtype=torch.long, device=p.device)
+    p = next(m.parameters())
+    x,t = torch.zeros(1, *size, device=p.device, dtype=p.dtype),torch.zeros(1, dtype=torch.long, device=p.device)
+    if cond is None: cond = _blank(m, size, p)
     # attention as two matrix products: the counter does not know every fused kernel
-    with FlopCounterMode(display=False) as c, torch.no_grad(), sdpa_kernel(SDPBackend.MATH): m(*args, _blank(m, size, p) if cond is None else cond)
+    with FlopCounterMode(display=False) as c, torch.no_grad(), sdpa_kernel(SDPBackend.MATH): m(x, t, cond)
     return c.get_total_flops()
 
 # %% ../nbs/04_experts.ipynb #9b59babc
@@ -276,9 +304,12 @@ def expert_from_config(
     config:dict # `kind`, the name of a registered class, and its arguments
 ) -> nn.Module:
     "A fresh expert as `config` describes it"
-    kw = dict(config); kind = kw.pop('kind', None)
+    kw = dict(config)
+    kind = kw.pop('kind', None)
     if kind not in _experts and kind in list(_homes): importlib.import_module(f'meme_nb.{_homes[kind]}')
-    if kind not in _experts: raise ValueError(f'No expert is called {kind!r}; known are {", ".join(_experts)}. Register your class with `register_expert` before loading.')
+    if kind not in _experts:
+        raise ValueError(f'No expert is called {kind!r}; known are {", ".join(_experts)}. Register your class with `register_expert` before loading.')
     return _experts[kind](**kw)
 
-register_expert(UNet); register_expert(DiT);
+register_expert(UNet)
+register_expert(DiT);

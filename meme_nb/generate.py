@@ -38,7 +38,8 @@ def _labels(model, cond, seeds):
 # %% ../nbs/10_generate.ipynb #5c7c0a18
 def _begin(model, n, seed, bs=250):
     "Check what every kind of sampling needs; the seeds"
-    if not isinstance(n, int) or n<1 or not isinstance(bs, int) or bs<1: raise ValueError(f'`n` and `bs` are whole numbers ≥ 1, but are {n!r} and {bs!r}.')
+    if not all(isinstance(o, int) and o>=1 for o in (n, bs)):
+        raise ValueError(f'`n` and `bs` are whole numbers ≥ 1, but are {n!r} and {bs!r}.')
     if model.size is None: raise ValueError('This model does not know the size of its images: set `model.size = (C, H, W)`.')
     return range(seed, seed+n)
 
@@ -58,18 +59,33 @@ def _images(model, x):
 @torch.no_grad()
 def _draw(model, seeds, denoiser, sampler, steps, bs=250, start=None, size=None, callback=None, **own):
     "Clean images (n, C, H, W): `denoiser(rows)` guesses for the samples of a slice, `start(rows, noise)` is where they begin"
-    f,dev,out = get_sampler(sampler),model.device,[]; ts = model.schedule.timesteps(steps) if isinstance(steps, int) else steps
-    bar = LateBar(-(-len(seeds)//bs)*len(ts)); quiet = dict(progress=False) if f in samplers.values() else {}
+    f,dev,out = get_sampler(sampler),model.device,[]
+    ts = model.schedule.timesteps(steps) if isinstance(steps, int) else steps
+    bar = LateBar(math.ceil(len(seeds)/bs)*len(ts))
+    quiet = dict(progress=False) if f in samplers.values() else {}      # one bar for all batches; a sampler of yours may not know the word
     def at_step(o):
-        bar.comment = f'{len(seeds)} images, {_worker(model, o["t"])} at work'; bar.step()
+        bar.comment = f'{len(seeds)} images, {_worker(model, o["t"])} at work'
+        bar.step()
         if callback: callback(o)
     with evaluating(model):
         for i in range(0, len(seeds), bs):
-            rows = slice(i, i+bs); gens = [torch.Generator().manual_seed(s) for s in seeds[rows]]
-            x = randn((len(gens),*(size or model.size)), gens, dev); x = (start(rows, x) if start else x).contiguous(memory_format=torch.channels_last)
+            rows = slice(i, i+bs)
+            gens = [torch.Generator().manual_seed(s) for s in seeds[rows]]
+            x = randn((len(gens),*(size or model.size)), gens, dev)
+            if start: x = start(rows, x)
+            x = x.contiguous(memory_format=torch.channels_last)
             out.append(f(denoiser(rows), x, model.schedule, ts, generator=gens, callback=at_step, **quiet, **own))
-            if not out[-1].isfinite().all(): raise ValueError('The samples are not finite: the model has diverged. Train it again with a smaller learning rate.')
+            if not out[-1].isfinite().all():
+                raise ValueError('The samples are not finite: the model has diverged. Train it again with a smaller learning rate.')
     return torch.cat(out)
+
+# %% ../nbs/10_generate.ipynb #9a4d27f8
+def _labels_of(labels, rows, model): return None if labels is None else labels[rows].to(model.device)
+
+def _denoiser(model, labels, guidance, threshold=static_threshold):
+    "`f(rows)`: the model's denoiser for the samples of a slice"
+    if model.autoencoder is not None and threshold is static_threshold: threshold = None
+    return lambda rows: model.denoiser(_labels_of(labels, rows, model), threshold, guidance)
 
 # %% ../nbs/10_generate.ipynb #40402e5b
 def generate(
@@ -87,9 +103,12 @@ def generate(
     **own # For the sampler, such as `eta`
 ) -> np.ndarray: # uint8 (n, H, W, C)
     "Draw `n` images, each step run by exactly one expert"
-    model = _load(model, resident); seeds = _begin(model, n, seed, bs); labels = _labels(model, cond, seeds)
-    if isinstance(cond, str) and guidance!=1: raise ValueError('Guidance needs a class for each image: give `cond`, or leave `guidance` at 1.')
-    def denoiser(rows): return model.denoiser(None if labels is None else labels[rows].to(model.device), None if model.autoencoder is not None and threshold is static_threshold else threshold, guidance)
+    model = _load(model, resident)
+    seeds = _begin(model, n, seed, bs)
+    labels = _labels(model, cond, seeds)
+    if isinstance(cond, str) and guidance!=1:
+        raise ValueError('Guidance needs a class for each image: give `cond`, or leave `guidance` at 1.')
+    denoiser = _denoiser(model, labels, guidance, threshold)
     return _images(model, _draw(model, seeds, denoiser, sampler, steps, bs, callback=callback, **own))
 
 # %% ../nbs/10_generate.ipynb #84bac881
@@ -100,15 +119,22 @@ class CostReport:
     ): self.model = model
 
     def __enter__(self):
-        self.calls,self.images,self.seconds = (defaultdict(float) for _ in range(3)); self.began = self._now()
-        def before(n): return lambda *_: self.since.__setitem__(n, self._now())
-        def after(n):
-            def f(mod, args, out): self.calls[n] += 1; self.images[n] += len(args[0]); self.seconds[n] += self._now()-self.since[n]
-            return f
-        self.since = {}; self.hooks = [h for n,e in enumerate(self.model.experts) for h in (e.register_forward_pre_hook(before(n)),e.register_forward_hook(after(n)))]
+        self.calls,self.images,self.seconds = (defaultdict(float) for _ in range(3))
+        self.since,self.began = {},self._now()
+        self.hooks = [h for n,e in enumerate(self.model.experts) for h in self._watch(n, e)]
         return self
 
-    def __exit__(self, *_): self.total = self._now()-self.began; [h.remove() for h in self.hooks]
+    def _watch(self, n, expert):
+        def before(*_): self.since[n] = self._now()
+        def after(mod, args, out):
+            self.calls[n] += 1
+            self.images[n] += len(args[0])
+            self.seconds[n] += self._now()-self.since[n]
+        return expert.register_forward_pre_hook(before),expert.register_forward_hook(after)
+
+    def __exit__(self, *_):
+        self.total = self._now()-self.began
+        for h in self.hooks: h.remove()
 
     def _now(self):
         if self.model.device.type=='cuda': torch.cuda.synchronize()
@@ -119,17 +145,27 @@ class CostReport:
 def rows(self:CostReport) -> list: # A dict for each expert that was called
     "expert, calls, images, macs (of all calls), seconds"
     m = self.model
-    return [dict(expert=n, calls=int(self.calls[n]), images=int(self.images[n]), macs=int(self.images[n])*(count_flops(m.ready(n), m.size)//2), seconds=self.seconds[n]) for n in sorted(self.calls)]
+    def row(n):
+        images = int(self.images[n])
+        macs = images*(count_flops(m.ready(n), m.size)//2)
+        return dict(expert=n, calls=int(self.calls[n]), images=images, macs=macs, seconds=self.seconds[n])
+    return [row(n) for n in sorted(self.calls)]
 
+# %% ../nbs/10_generate.ipynb #a3d41c96
 @patch(as_prop=True)
 def overhead(self:CostReport):
     "Share of the time that was not an expert's"
     return 1-sum(self.seconds.values())/self.total
 
+# %% ../nbs/10_generate.ipynb #46d9fb13
 @patch
 def _repr_markdown_(self:CostReport):
-    rows = self.rows(); line = lambda name, calls, macs, s: f'| {name} | {calls} | {macs/1e9:.3g} | {s:.3g} | {s/self.total:.1%} |\n'
-    return '| expert | calls | GMACs | seconds | of the time |\n|---|---|---|---|---|\n'+''.join(line(r['expert'], r['calls'], r['macs'], r['seconds']) for r in rows)+line('all', sum(r['calls'] for r in rows), sum(r['macs'] for r in rows), sum(r['seconds'] for r in rows))+line('else', '', 0, self.total*self.overhead).replace('| 0 |', '| |')
+    rows,rest = self.rows(),self.total*self.overhead
+    def line(name, calls, macs, s): return f'| {name} | {calls} | {macs/1e9:.3g} | {s:.3g} | {s/self.total:.1%} |\n'
+    calls,macs,seconds = (sum(r[k] for r in rows) for k in ('calls','macs','seconds'))
+    head = '| expert | calls | GMACs | seconds | of the time |\n|---|---|---|---|---|\n'
+    each = ''.join(line(r['expert'], r['calls'], r['macs'], r['seconds']) for r in rows)
+    return head+each+line('all', calls, macs, seconds)+f'| else |  | | {rest:.3g} | {rest/self.total:.1%} |\n'
 
 # %% ../nbs/10_generate.ipynb #4ebd31ce
 def trajectory(
@@ -141,8 +177,9 @@ def trajectory(
     guidance=1. # As in `generate`
 ) -> list: # One dict a step: t, expert, x (C, H, W), x0 (C, H, W); then the end: t = -1, x
     "One image on its way from noise, step by step"
-    rows,see = [],(lambda x: x[:1]) if model.autoencoder is None else (lambda x: model.autoencoder.decode(x[:1]))
-    def keep(o): rows.append(dict(t=o['t'], expert=model.expert_for(o['t'], o['x'][:1]), x=see(o['x'])[0].cpu(), x0=see(o['x0'])[0].cpu()))
+    rows = []
+    def see(x): return (x[:1] if model.autoencoder is None else model.autoencoder.decode(x[:1]))[0].cpu()
+    def keep(o): rows.append(dict(t=o['t'], expert=model.expert_for(o['t'], o['x'][:1]), x=see(o['x']), x0=see(o['x0'])))
     end = generate(model, 1, sampler, steps, seed, cond, guidance, callback=keep)
     return rows + [dict(t=-1, x=torch.from_numpy(end[0]).permute(2,0,1)/127.5-1)]
 
@@ -153,14 +190,19 @@ def plot_trajectory(
 ):
     "The noisy image and the guess of the clean one along the way, each under the expert that did the step"
     import matplotlib.pyplot as plt
-    *steps,end = rows; pick = sorted({round(i*(len(steps)-1)/max(1,most-2)) for i in range(most-1)} & set(range(len(steps))))
+    *steps,end = rows
+    even = {round(i*(len(steps)-1)/max(1,most-2)) for i in range(most-1)}
+    pick = sorted(even & set(range(len(steps))))
     fig,axs = plt.subplots(2, len(pick)+1, figsize=(.95*(len(pick)+1),2.3), layout='constrained', squeeze=False)
     def show(ax, x, title, color='black'):
-        ax.imshow((x.clamp(-1,1)+1).div(2).permute(1,2,0).squeeze(-1), cmap='gray', vmin=0, vmax=1); ax.set_xticks([]); ax.set_yticks([])
+        ax.imshow((x.clamp(-1,1)+1).div(2).permute(1,2,0).squeeze(-1), cmap='gray', vmin=0, vmax=1)
+        ax.set_xticks([]); ax.set_yticks([])
         ax.set_title(title, fontsize=8, color=color)
         for s in ax.spines.values(): s.set(color=color, linewidth=2)
     for col,i in zip(axs.T, pick):
-        r = steps[i]; show(col[0], r['x'], f"t = {r['t']}\nexpert {r['expert']}", f"C{r['expert']}"); show(col[1], r['x0'], '', f"C{r['expert']}")
+        r,color = steps[i],f"C{steps[i]['expert']}"
+        show(col[0], r['x'], f"t = {r['t']}\nexpert {r['expert']}", color)
+        show(col[1], r['x0'], '', color)
     show(axs[0,-1], end['x'], 'image'); axs[1,-1].axis('off')
     axs[0,0].set_ylabel('noisy', fontsize=8); axs[1,0].set_ylabel('guess', fontsize=8)
     return fig
@@ -168,10 +210,14 @@ def plot_trajectory(
 # %% ../nbs/10_generate.ipynb #53c86737
 def _given(model, images, name='images'):
     "uint8 images of the model's size as (n, C, H, W) in [-1, 1] on its device"
-    C,H,W = model.size if model.autoencoder is None else (None,*(o*model.autoencoder.factor for o in model.size[1:])); images = getattr(images, 'x', images); shape = tuple(getattr(images, 'shape', ()))
-    if len(shape)!=4 or shape[1:3]!=(H,W) or C not in (None,shape[3]): raise ValueError(f'`{name}` are uint8 (n, {H}, {W}, {C or "C"}) for this model, but are {shape or type(images).__name__}.')
+    C,H,W = model.size if model.autoencoder is None else (None,*(o*model.autoencoder.factor for o in model.size[1:]))
+    images = getattr(images, 'x', images)
+    shape = tuple(getattr(images, 'shape', ()))
+    if len(shape)!=4 or shape[1:3]!=(H,W) or C not in (None,shape[3]):
+        raise ValueError(f'`{name}` are uint8 (n, {H}, {W}, {C or "C"}) for this model, but are {shape or type(images).__name__}.')
     return to_float(images).to(model.device)
 
+# %% ../nbs/10_generate.ipynb #e7b85c02
 @torch.no_grad()
 def _latents(model, x): return x if model.autoencoder is None else torch.cat([model.autoencoder.encode(o) for o in x.split(64)])
 
@@ -189,12 +235,16 @@ def image_to_image(
     **own # For the sampler
 ) -> np.ndarray: # uint8 (n, H, W, C)
     "Draw each image anew from its own noisy version"
-    model = _load(model); x0 = _latents(model, _given(model, images)); seeds = _begin(model, len(x0), seed); labels = _labels(model, cond, seeds)
-    ts = [o for o in model.schedule.timesteps(steps).tolist() if o<=t]
-    if not 0<=t<model.schedule.T or not ts: raise ValueError(f'`t` lies between the smallest of {steps} time-steps, {model.schedule.timesteps(steps)[-1]}, and {model.schedule.T-1}, but is {t!r}.')
+    model = _load(model)
+    x0 = _latents(model, _given(model, images))
+    seeds = _begin(model, len(x0), seed)
+    labels = _labels(model, cond, seeds)
+    every,T = model.schedule.timesteps(steps).tolist(),model.schedule.T
+    ts = [o for o in every if o<=t]
+    if not 0<=t<T or not ts:
+        raise ValueError(f'`t` lies between the smallest of {steps} time-steps, {every[-1]}, and {T-1}, but is {t!r}.')
     def start(rows, noise): return model.schedule.add_noise(x0[rows], noise, ts[0])
-    def denoiser(rows): return model.denoiser(None if labels is None else labels[rows].to(model.device), guidance=guidance, threshold=None if model.autoencoder else static_threshold)
-    return _images(model, _draw(model, seeds, denoiser, sampler, ts, start=start, **own))
+    return _images(model, _draw(model, seeds, _denoiser(model, labels, guidance), sampler, ts, start=start, **own))
 
 # %% ../nbs/10_generate.ipynb #e5086355
 def interpolate(
@@ -206,10 +256,14 @@ def interpolate(
     **own # For the sampler
 ) -> np.ndarray: # uint8 (n, H, W, C)
     "Images on the way from one seed's to another's"
-    model = _load(model); _begin(model, n, seed); seeds = [seed]*n; labels = _labels(model, cond, seeds); w = torch.linspace(0, math.pi/2, n).view(-1,1,1,1).to(model.device) if n>1 else torch.zeros(1,1,1,1, device=model.device)
+    model = _load(model)
+    _begin(model, n, seed)
+    seeds = [seed]*n
+    labels = _labels(model, cond, seeds)
+    angle = torch.linspace(0, math.pi/2, n).view(-1,1,1,1).to(model.device)
     far = randn((1,*model.size), sample_generators(other, 1), model.device)
-    def denoiser(rows): return model.denoiser(None if labels is None else labels[rows].to(model.device), guidance=guidance, threshold=None if model.autoencoder else static_threshold)
-    return _images(model, _draw(model, seeds, denoiser, sampler, steps, start=lambda rows, noise: w[rows].cos()*noise+w[rows].sin()*far, **own))
+    def start(rows, noise): return angle[rows].cos()*noise+angle[rows].sin()*far
+    return _images(model, _draw(model, seeds, _denoiser(model, labels, guidance), sampler, steps, start=start, **own))
 
 # %% ../nbs/10_generate.ipynb #62f84183
 def projected(
@@ -234,14 +288,19 @@ def known_means(
     low:Tensor # Means of blocks (B, C, h, w)
 ):
     "Projection on images whose blocks have these means: the blocks' size is that of the guess by that of `low`"
-    def f(guess): k = guess.shape[-1]//low.shape[-1]; return guess+(low-F.avg_pool2d(guess, k)).repeat_interleave(k, 2).repeat_interleave(k, 3)
+    def f(guess):
+        k = guess.shape[-1]//low.shape[-1]
+        off = low-F.avg_pool2d(guess, k)
+        return guess+off.repeat_interleave(k, 2).repeat_interleave(k, 3)
     return f
 
 # %% ../nbs/10_generate.ipynb #a28ead82
 def _mask(mask, x0):
     "A mask (H, W) or (n, H, W) as (n, 1, H, W), 1 where pixels are to be drawn"
-    m = torch.as_tensor(mask); n,_,H,W = x0.shape
-    if tuple(m.shape) not in ((H,W),(n,H,W)): raise ValueError(f'`mask` says for each pixel whether it is to be drawn, ({H}, {W}) or ({n}, {H}, {W}), but is {tuple(m.shape)}.')
+    m = torch.as_tensor(mask)
+    n,_,H,W = x0.shape
+    if tuple(m.shape) not in ((H,W),(n,H,W)):
+        raise ValueError(f'`mask` says for each pixel whether it is to be drawn, ({H}, {W}) or ({n}, {H}, {W}), but is {tuple(m.shape)}.')
     return (m!=0).expand(n, H, W)[:,None].float().to(x0.device)
 
 def _looks_at(model): return getattr(model.experts[0], 'cond_ch', 0)
@@ -259,12 +318,18 @@ def masked(
     least:float=.1, most:float=.6 # Of the area
 ):
     "For `ImageConditionCallback`: a random rectangle is missing from each image"
+    def inside(L, side, at): # Which of L rows or columns lie in the rectangle, (n, L); its side and place are shares
+        u = ((torch.arange(L, device=side.device)+.5)/L-(at*(1-side))[:,None]).div(side[:,None])
+        return ((u>=0)&(u<1)).float()
     def make(x0, generator):
-        n,_,H,W = x0.shape; area,aspect,*at = torch.rand(4, n, generator=generator, device=x0.device); area = least+(most-least)*area; aspect = 2**(2*aspect-1)
+        n,_,H,W = x0.shape
+        area,aspect,*at = torch.rand(4, n, generator=generator, device=x0.device)
+        area = least+(most-least)*area
+        aspect = 2**(2*aspect-1)                                         # 1/2 to 2
         at = [(1.4*p-.2).clamp(0, 1) for p in at]                        # often at an edge: corners would hardly ever be missing else
-        sides = [(area*aspect).sqrt().clamp(max=1),(area/aspect).sqrt().clamp(max=1)]
-        rows,cols = (((torch.arange(L, device=x0.device)+.5)/L-(p*(1-s))[:,None]).div(s[:,None]) for L,s,p in zip((H,W), sides, at)); inside = lambda o: ((o>=0)&(o<1)).float()
-        return beside_mask(x0, (inside(rows)[:,:,None]*inside(cols)[:,None])[:,None])
+        sides = (area*aspect).sqrt().clamp(max=1),(area/aspect).sqrt().clamp(max=1)
+        rows,cols = inside(H, sides[0], at[0]),inside(W, sides[1], at[1])
+        return beside_mask(x0, (rows[:,:,None]*cols[:,None])[:,None])
     return make
 
 # %% ../nbs/10_generate.ipynb #2e0c8389
@@ -278,11 +343,18 @@ def inpaint(
     **own # For the sampler, such as `rounds` of 'repaint'
 ) -> np.ndarray: # uint8 (n, H, W, C), the known pixels as they were
     "Draw what is missing"
-    model = _load(model); _in_pixels(model, 'Inpainting'); x0 = _given(model, images); mask = _mask(mask, x0); seeds = _begin(model, len(x0), seed); labels = _labels(model, cond, seeds)
-    looks = _looks_at(model)
-    if looks not in (0,x0.shape[1]+1): raise ValueError(f'Inpainting needs a model that looks at nothing, or at a masked image and its mask ({x0.shape[1]+1} channels); this one looks at {looks}.')
+    model = _load(model)
+    _in_pixels(model, 'Inpainting')
+    x0 = _given(model, images)
+    mask = _mask(mask, x0)
+    seeds = _begin(model, len(x0), seed)
+    labels = _labels(model, cond, seeds)
+    looks,needs = _looks_at(model),x0.shape[1]+1
+    if looks not in (0,needs):
+        raise ValueError(f'Inpainting needs a model that looks at nothing, or at a masked image and its mask ({needs} channels); '
+                         f'this one looks at {looks}.')
     def denoiser(rows):
-        c = None if labels is None else labels[rows].to(model.device)
+        c = _labels_of(labels, rows, model)
         if looks: c = (c,beside_mask(x0[rows], mask[rows]))
         return projected(model.denoiser(c, guidance=guidance), known_pixels(x0[rows], mask[rows]))
     return _images(model, _draw(model, seeds, denoiser, sampler or ('dpmpp_2m' if looks else 'repaint'), steps, **own))
@@ -302,7 +374,8 @@ def low_res(
 ):
     "For `ImageConditionCallback`: each image made small, noisy, and large again"
     def make(x0, generator):
-        low = F.avg_pool2d(x0, factor); level = noise*torch.rand(len(low),1,1,1, generator=generator, device=x0.device)
+        low = F.avg_pool2d(x0, factor)
+        level = noise*torch.rand(len(low),1,1,1, generator=generator, device=x0.device)
         return enlarged(low+level*torch.randn(low.shape, generator=generator, device=x0.device), factor)
     return make
 
@@ -326,12 +399,15 @@ def tiled(
     overlap:int # Pixels that neighbours have in common, at least
 ):
     "A denoiser of large images by overlapping tiles (arXiv 2302.08113)"
-    (h,w),(H,W) = size,cond.shape[-2:]; spots = [(i,j) for i in _places(H, h, overlap) for j in _places(W, w, overlap)]
+    (h,w),(H,W) = size,cond.shape[-2:]
+    spots = [(i,j) for i in _places(H, h, overlap) for j in _places(W, w, overlap)]
     def cut(o): return torch.cat([o[...,i:i+h,j:j+w] for i,j in spots])
     denoise,window = denoiser(cut(cond)),_window(h, w).to(cond)
     def f(x, t):
         out,weight = torch.zeros_like(x),x.new_zeros(H, W)
-        for (i,j),o in zip(spots, denoise(cut(x), t).chunk(len(spots))): out[...,i:i+h,j:j+w] += window*o; weight[i:i+h,j:j+w] += window
+        for (i,j),o in zip(spots, denoise(cut(x), t).chunk(len(spots))):
+            out[...,i:i+h,j:j+w] += window*o
+            weight[i:i+h,j:j+w] += window
         return out/weight
     f.owner = getattr(denoise, 'owner', float)
     return f
@@ -339,9 +415,15 @@ def tiled(
 # %% ../nbs/10_generate.ipynb #09af1887
 def _small(model, images, factor):
     "uint8 images to be enlarged as (n, C, h, w) in [-1, 1] on the model's device"
-    (C,H,W),images = model.size,getattr(images, 'x', images); shape = tuple(getattr(images, 'shape', ()))
-    if _looks_at(model)!=C: raise ValueError(f'Super-resolution needs a model that looks at an enlarged image ({C} channels); this one looks at {_looks_at(model) or "none"}. Train one with `ImageConditionCallback(low_res({factor}))`.')
-    if len(shape)!=4 or shape[3]!=C or shape[1]*factor<H or shape[2]*factor<W: raise ValueError(f'`images` are uint8 (n, h, w, {C}), and {factor} times larger at least the model\'s {H} x {W}; but they are {shape or type(images).__name__}.')
+    C,H,W = model.size
+    images = getattr(images, 'x', images)
+    shape = tuple(getattr(images, 'shape', ()))
+    if _looks_at(model)!=C:
+        raise ValueError(f'Super-resolution needs a model that looks at an enlarged image ({C} channels); '
+                         f'this one looks at {_looks_at(model) or "none"}. Train one with `ImageConditionCallback(low_res({factor}))`.')
+    if len(shape)!=4 or shape[3]!=C or shape[1]*factor<H or shape[2]*factor<W:
+        raise ValueError(f'`images` are uint8 (n, h, w, {C}), and {factor} times larger at least the model\'s {H} x {W}; '
+                         f'but they are {shape or type(images).__name__}.')
     return to_float(images).to(model.device)
 
 # %% ../nbs/10_generate.ipynb #0ae8af62
@@ -359,11 +441,19 @@ def super_resolve(
 ) -> np.ndarray: # uint8 (n, h·factor, w·factor, C)
     "Draw large versions of small images (SR3, arXiv 2104.07636)"
     if not 0<=temperature<=1: raise ValueError(f'`temperature` lies between 0 and 1, but is {temperature!r}.')
-    model = _load(model); _in_pixels(model, 'Super-resolution'); low = _small(model, images, factor); seeds = _begin(model, len(low), seed); labels = _labels(model, cond, seeds)
-    beside = enlarged(low, factor); size = tuple(beside.shape[1:]); tiles = 1 if size==tuple(model.size) else None
+    model = _load(model)
+    _in_pixels(model, 'Super-resolution')
+    low = _small(model, images, factor)
+    seeds = _begin(model, len(low), seed)
+    labels = _labels(model, cond, seeds)
+    beside = enlarged(low, factor)
+    size = tuple(beside.shape[1:])
+    whole = size==tuple(model.size)
     def denoiser(rows):
-        def of(image): c = None if labels is None else labels[rows].to(model.device); return model.denoiser(image if c is None else (c.repeat(len(image)//len(c)),image), guidance=guidance)
-        d = of(beside[rows]) if tiles else tiled(of, beside[rows], model.size[1:], overlap)
+        c = _labels_of(labels, rows, model)
+        def of(image): # Tiles are ordered by place, and by image within one: the labels come round again
+            return model.denoiser(image if c is None else (c.repeat(len(image)//len(c)),image), guidance=guidance)
+        d = of(beside[rows]) if whole else tiled(of, beside[rows], model.size[1:], overlap)
         return projected(d, known_means(low[rows])) if consistent else d
     def start(rows, noise): return temperature*noise
-    return _images(model, _draw(model, seeds, denoiser, sampler, steps, 250 if tiles else 8, start, size, **own))
+    return _images(model, _draw(model, seeds, denoiser, sampler, steps, 250 if whole else 8, start, size, **own))

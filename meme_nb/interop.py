@@ -15,7 +15,8 @@ from pathlib import Path
 from torch import Tensor, nn
 from fastcore.basics import patch
 from fastcore.meta import delegates
-from .schedulers import NoiseSchedule, _from_betas, cosine_schedule, flow_schedule, linear_schedule, scaled_linear_schedule, sigmoid_schedule, zero_terminal_snr
+from .schedulers import NoiseSchedule, _from_betas, cosine_schedule, flow_schedule, linear_schedule, scaled_linear_schedule
+from .schedulers import sigmoid_schedule, zero_terminal_snr
 from .samplers import _ddim, _path, walk
 from .experts import Expert, count_params, register_expert
 from .router import IntervalRouter
@@ -44,10 +45,14 @@ def _json(f):
 def _options(source):
     "Class name, all options and the defaults of a scheduler: given as itself, its config, or that one's folder or file"
     D = _diffusers()
-    if isinstance(source, (str,Path)): f = Path(source); source = _json(f/'scheduler_config.json' if f.is_dir() else f)
-    told = isinstance(source, dict); name = source.get('_class_name', 'DDIMScheduler') if told else type(source).__name__
+    if isinstance(source, (str,Path)):
+        f = Path(source)
+        source = _json(f/'scheduler_config.json' if f.is_dir() else f)
+    told = isinstance(source, dict)
+    name = source.get('_class_name', 'DDIMScheduler') if told else type(source).__name__
     cls = getattr(D, str(name), None)
-    if not (isinstance(cls, type) and issubclass(cls, D.SchedulerMixin)): raise ValueError(f'diffusers {D.__version__} has no scheduler called {name!r}.')
+    if not (isinstance(cls, type) and issubclass(cls, D.SchedulerMixin)):
+        raise ValueError(f'diffusers {D.__version__} has no scheduler called {name!r}.')
     defaults = _defaults(cls)
     given = source if told else {k:v for k,v in source.config.items() if k in defaults}         # one made from another's config keeps what it ignores
     return name,{**defaults, **{k:v for k,v in given.items() if not k.startswith('_')}},defaults
@@ -61,27 +66,32 @@ def _refuse(name, options, defaults, translated):
         raise ValueError(f'{name} has {k} = {v!r}, {was}: there is no equivalent here, so set it back or sample with diffusers.')
 
 # %% ../nbs/14_interop.ipynb #8fc9b578
-_betas = dict(linear=linear_schedule, scaled_linear=scaled_linear_schedule, sigmoid=sigmoid_schedule, squaredcos_cap_v2=lambda T, *_: cosine_schedule(T))
+_betas = dict(linear=linear_schedule, scaled_linear=scaled_linear_schedule, sigmoid=sigmoid_schedule,
+              squaredcos_cap_v2=lambda T, *_: cosine_schedule(T))
 
 def schedule_from_diffusers(
     source # A scheduler of diffusers, its config, or the folder or file of its config
 ) -> NoiseSchedule:
     "The noise levels that a network was trained with"
-    name,o,defaults = _options(source); T,betas = o.get('num_train_timesteps'),o.get('trained_betas')
+    name,o,defaults = _options(source)
+    T,betas,kind = o.get('num_train_timesteps'),o.get('trained_betas'),o.get('beta_schedule')
     if name=='FlowMatchEulerDiscreteScheduler':
-        if o['use_dynamic_shifting']: raise ValueError(f'{name} has use_dynamic_shifting = True, so the size of an image moves its levels: give it a fixed `shift`.')
+        if o['use_dynamic_shifting']:
+            raise ValueError(f'{name} has use_dynamic_shifting = True, so the size of an image moves its levels: give it a fixed `shift`.')
         return flow_schedule(T, float(o['shift']))
-    if betas is None and o.get('beta_schedule') not in list(_betas):
-        raise ValueError(f'{name} has beta_schedule = {o.get("beta_schedule")!r}; known here are {", ".join(_betas)}, and trained_betas.')
+    if betas is None and kind not in list(_betas):
+        raise ValueError(f'{name} has beta_schedule = {kind!r}; known here are {", ".join(_betas)}, and trained_betas.')
     if betas is not None and len(betas)!=T: raise ValueError(f'{name} has num_train_timesteps = {T}, but {len(betas)} trained_betas.')
-    s = _betas[o['beta_schedule']](T, o['beta_start'], o['beta_end']) if betas is None else _from_betas(torch.as_tensor(betas, dtype=torch.float64))
+    if betas is None: s = _betas[kind](T, o['beta_start'], o['beta_end'])
+    else: s = _from_betas(torch.as_tensor(betas, dtype=torch.float64))
     return zero_terminal_snr(s) if o.get('rescale_betas_zero_snr') else s
 
 # %% ../nbs/14_interop.ipynb #b7b72319
 def _step_variances(schedule):
     "beta_t of a variance preserving schedule, as numbers"
     abar = schedule._alpha**2
-    if not torch.allclose(abar+schedule._sigma**2, torch.ones_like(abar)): raise ValueError(f'diffusers knows schedules that preserve the variance, and flows; {schedule} is neither.')
+    if not torch.allclose(abar+schedule._sigma**2, torch.ones_like(abar)):
+        raise ValueError(f'diffusers knows schedules that preserve the variance, and flows; {schedule} is neither.')
     return (1-abar/torch.cat([abar.new_ones(1),abar[:-1]])).tolist()
 
 # %% ../nbs/14_interop.ipynb #be96a253
@@ -92,16 +102,21 @@ def schedule_to_diffusers(
     prediction:str='eps' # What the experts predict: 'eps', 'x0', 'v'; with a flow 'flow'
 ) -> dict: # JSON-able, for `from_config` of a scheduler
     "The config of a diffusers scheduler with these noise levels"
-    c = schedule.config; kind,T = c.pop('kind'),schedule.T; flow = kind=='flow'
+    c,T = schedule.config,schedule.T
+    kind = c.pop('kind')
+    flow = kind=='flow'
     if prediction not in (('flow',) if flow else ('eps','x0','v')):
-        raise ValueError(f"Schedulers of diffusers take 'flow' with a flow schedule, and 'eps', 'x0' or 'v' with others, but this is {prediction!r} with {kind}.")
+        raise ValueError("Schedulers of diffusers take 'flow' with a flow schedule, and 'eps', 'x0' or 'v' with others, "
+                         f"but this is {prediction!r} with {kind}.")
     if flow: return dict(_class_name='FlowMatchEulerDiscreteScheduler', num_train_timesteps=T, shift=c['shift'])
-    if kind=='zero_terminal_snr': return {**schedule_to_diffusers(NoiseSchedule.from_config(c['schedule']), prediction), 'rescale_betas_zero_snr':True}
+    if kind=='zero_terminal_snr':
+        return {**schedule_to_diffusers(NoiseSchedule.from_config(c['schedule']), prediction), 'rescale_betas_zero_snr':True}
     known = kind in ('linear','scaled_linear') or (kind=='cosine' and c['s']==.008)
-    levels = dict(beta_schedule='squaredcos_cap_v2' if kind=='cosine' else kind, **{k:v for k,v in c.items() if k.startswith('beta')})
-    if not known: levels = dict(trained_betas=_step_variances(schedule))
+    name,betas = 'squaredcos_cap_v2' if kind=='cosine' else kind,{k:v for k,v in c.items() if k.startswith('beta')}
+    levels = dict(beta_schedule=name, **betas) if known else dict(trained_betas=_step_variances(schedule))
     their = {v:k for k,v in _predictions.items()}[prediction]
-    return dict(_class_name='DDIMScheduler', num_train_timesteps=T, prediction_type=their, timestep_spacing='trailing', rescale_betas_zero_snr=False, **levels)
+    return dict(_class_name='DDIMScheduler', num_train_timesteps=T, prediction_type=their, timestep_spacing='trailing',
+                rescale_betas_zero_snr=False, **levels)
 
 # %% ../nbs/14_interop.ipynb #0e4ab1b5
 @delegates(walk)
@@ -115,46 +130,61 @@ def ddim_clipped(
     **kwargs
 ) -> Tensor: # Clean images (B, C, H, W)
     "DDIM (arXiv 2010.02502, equation 12) that clips the guess of the image, and leaves that of the noise"
-    ts,now,then = _path(schedule, timesteps); keep,clean,fresh = (o.tolist() for o in _ddim(*now, *then, eta)); ap = then[0].tolist()
+    ts,now,then = _path(schedule, timesteps)
+    keep,clean,fresh = (o.tolist() for o in _ddim(*now, *then, eta))
+    alpha_then = then[0].tolist()
     def step(i, t, x, x0, guess, noise):
-        x = keep[i]*x + clean[i]*x0 + ap[i]*(x0.clamp(-clip, clip)-x0)
+        x = keep[i]*x + clean[i]*x0 + alpha_then[i]*(x0.clamp(-clip, clip)-x0)
         return x + fresh[i]*noise() if fresh[i] else x
     return walk(step, denoise, x, ts, **kwargs)
 
 # %% ../nbs/14_interop.ipynb #2a4e3759
-_levels = set('num_train_timesteps beta_start beta_end beta_schedule trained_betas rescale_betas_zero_snr prediction_type timestep_spacing'.split()) | {'steps_offset'}
+_levels = {'num_train_timesteps','beta_start','beta_end','beta_schedule','trained_betas','rescale_betas_zero_snr',
+           'prediction_type','timestep_spacing','steps_offset'}
 _clips = {'clip_sample','clip_sample_range'}
 _known = dict(
-    DDPMScheduler=('ddpm',_levels|_clips|{'variance_type'}), DDIMScheduler=('ddim',_levels|_clips), HeunDiscreteScheduler=('heun',_levels|_clips),
-    EulerDiscreteScheduler=('euler',_levels), DPMSolverMultistepScheduler=('dpmpp_2m',_levels|{'lower_order_final','euler_at_final'}),
+    DDPMScheduler=('ddpm',_levels|_clips|{'variance_type'}),
+    DDIMScheduler=('ddim',_levels|_clips),
+    HeunDiscreteScheduler=('heun',_levels|_clips),
+    EulerDiscreteScheduler=('euler',_levels),
+    DPMSolverMultistepScheduler=('dpmpp_2m',_levels|{'lower_order_final','euler_at_final'}),
     FlowMatchEulerDiscreteScheduler=('euler',{'num_train_timesteps','shift'}))
-_idle = dict(thresholding={'dynamic_thresholding_ratio','sample_max_value'}, use_flow_sigmas={'flow_shift'},
+_idle = dict(
+    thresholding={'dynamic_thresholding_ratio','sample_max_value'},
+    use_flow_sigmas={'flow_shift'},
     use_dynamic_shifting={'base_shift','max_shift','base_image_seq_len','max_image_seq_len','time_shift_type'})
 
 # %% ../nbs/14_interop.ipynb #3e2544b9
 def _visited(name, options, schedule, n):
     "The time-steps that a scheduler visits in `n` steps, on our axis; whole where they are"
-    s = getattr(_diffusers(), name)(**options); s.set_timesteps(n); ts = s.timesteps.double()
+    s = getattr(_diffusers(), name)(**options)
+    s.set_timesteps(n)
+    ts = s.timesteps.double()
     if name=='HeunDiscreteScheduler': ts = ts[::2]                       # it lists both calls of a step
     if name=='FlowMatchEulerDiscreteScheduler':
-        sigma = s.sigmas[:-1].double(); ts = schedule.time_at(2*((1-sigma)/sigma).log())
+        sigma = s.sigmas[:-1].double()
+        ts = schedule.time_at(2*((1-sigma)/sigma).log())
         ts = torch.where((ts-ts.round()).abs()<1e-3, ts.round(), ts)     # what float32 has made of whole ones
     return [int(t) if t==int(t) else t for t in ts.tolist()]
 
 # %% ../nbs/14_interop.ipynb #105d80b0
 def _word(name, options, key, words):
     "Our word for the value of an option"
-    if options[key] not in words: raise ValueError(f'{name} has {key} = {options[key]!r}, which has no equivalent here; {", ".join(words)} have.')
-    return words[options[key]]
+    given = options[key]
+    if given not in words: raise ValueError(f'{name} has {key} = {given!r}, which has no equivalent here; {", ".join(words)} have.')
+    return words[given]
 
+# %% ../nbs/14_interop.ipynb #e4a74545
 def _check_path(name, o, ts, n):
     "Refuse paths that are not what the list of time-steps says"
-    T,spacing = o['num_train_timesteps'],o.get('timestep_spacing'); back = T//n
+    T,spacing = o['num_train_timesteps'],o.get('timestep_spacing')
+    back = T//n
     if name=='DDIMScheduler' and (any(a-back!=b for a,b in zip(ts, ts[1:])) or ts[-1]>=back):
-        raise ValueError(f"{name} with timestep_spacing = {spacing!r} and {n} steps goes back {back} time-steps each time, past those on its own list: "
-                         f"take a number of steps that divides {T}, or 'leading'.")
+        raise ValueError(f"{name} with timestep_spacing = {spacing!r} and {n} steps goes back {back} time-steps each time, "
+                         f"past those on its own list: take a number of steps that divides {T}, or 'leading'.")
     if o.get('variance_type')=='fixed_large' and ts[-1]>0:
-        raise ValueError(f"{name} with variance_type = 'fixed_large' adds noise to the finished image where the last time-step is {ts[-1]}: take 'fixed_small', or 'leading'.")
+        raise ValueError(f"{name} with variance_type = 'fixed_large' adds noise to the finished image "
+                         f"where the last time-step is {ts[-1]}: take 'fixed_small', or 'leading'.")
 
 # %% ../nbs/14_interop.ipynb #f6ec2bb1
 def sampling_from_diffusers(
@@ -165,11 +195,16 @@ def sampling_from_diffusers(
     name,o,defaults = _options(source)
     if name not in _known: raise ValueError(f'{name} has no equivalent here; those of {", ".join(_known)} have.')
     if not isinstance(steps, int) or steps<1: raise ValueError(f'`steps` is a whole number ≥ 1, but is {steps!r}.')
-    sampler,translated = _known[name]; _refuse(name, o, defaults, translated.union(*(v for k,v in _idle.items() if not o.get(k))))
+    sampler,translated = _known[name]
+    idle = set().union(*(v for k,v in _idle.items() if not o.get(k)))                 # of what is switched off
+    _refuse(name, o, defaults, translated|idle)
     prediction = _word(name, o, 'prediction_type', _predictions) if 'prediction_type' in o else 'flow'
-    own = dict(variance=_word(name, o, 'variance_type', dict(fixed_small='small', fixed_large='large'))) if sampler=='ddpm' else {}
-    ts = _visited(name, {k:v for k,v in o.items() if k in defaults}, schedule_from_diffusers(source), steps); _check_path(name, o, ts, steps)
-    clip = o['clip_sample_range'] if o.get('clip_sample') else None; threshold = clip and (lambda x0: x0.clamp(-clip, clip))
+    own = {}
+    if sampler=='ddpm': own['variance'] = _word(name, o, 'variance_type', dict(fixed_small='small', fixed_large='large'))
+    ts = _visited(name, {k:v for k,v in o.items() if k in defaults}, schedule_from_diffusers(source), steps)
+    _check_path(name, o, ts, steps)
+    clip = o['clip_sample_range'] if o.get('clip_sample') else None
+    threshold = clip and (lambda x0: x0.clamp(-clip, clip))
     if clip and sampler=='ddim': sampler,threshold = partial(ddim_clipped, clip=clip),None
     return dict(sampler=sampler, steps=ts, threshold=threshold, own=own, spacing=o.get('timestep_spacing'), prediction=prediction)
 
@@ -178,9 +213,12 @@ _unets,_dits = ('UNet2DModel',),('DiTTransformer2DModel',)
 
 def _their_config(source, known):
     "The whole config of a network of diffusers, JSON-able, given as itself or as a config"
-    D = _diffusers(); cfg = source if isinstance(source, dict) else json.loads(source.to_json_string()) if isinstance(source, D.ModelMixin) else {}
+    D = _diffusers()
+    if isinstance(source, dict): cfg = source
+    else: cfg = json.loads(source.to_json_string()) if isinstance(source, D.ModelMixin) else {}
     name = cfg.get('_class_name')
-    if name not in known: raise ValueError(f'Known here are {" and ".join(known)} of diffusers, but this is {name or type(source).__name__}.')
+    if name not in known:
+        raise ValueError(f'Known here are {" and ".join(known)} of diffusers, but this is {name or type(source).__name__}.')
     own = {k:v for k,v in cfg.items() if not k.startswith('_')}
     return json.loads(json.dumps({'_class_name':name, **_defaults(getattr(D, name)), **own}))
 
@@ -191,18 +229,25 @@ def _model(source, cfg):
 # %% ../nbs/14_interop.ipynb #79efa5a1
 def _channels(cfg):
     "Channels of images, of an image to look at, and whether variance is learned"
-    i = cfg['in_channels']; o = cfg['out_channels'] or i
+    i = cfg['in_channels']
+    o = cfg['out_channels'] or i
     if o not in (i,2*i) and o>i:
-        raise ValueError(f'This network has {i} inputs and {o} outputs: an expert has as many outputs as inputs, twice as many (learned variance), or fewer (it looks at an image).')
+        raise ValueError(f'This network has {i} inputs and {o} outputs: an expert has as many outputs as inputs, '
+                         'twice as many (learned variance), or fewer (it looks at an image).')
     return (i,0,True) if o==2*i else (o,i-o,False)
 
 # %% ../nbs/14_interop.ipynb #a2beba14
+_told = dict(time_embedding_type=('positional','learned'), class_embed_type=(None,))
+
 def _check_network(cfg):
     "Refuse networks that are not told t and a class by its number; how many rows the embedding of classes has"
-    name = cfg['_class_name']; dit = name in _dits
-    bad = [k for k,fine in dict(time_embedding_type=('positional','learned'), class_embed_type=(None,)).items() if not dit and cfg[k] not in fine]
-    if dit and cfg['sample_size']>256*cfg['patch_size']: bad = ['sample_size']          # a table of positions that would fill the memory
-    if bad: raise ValueError(f'{name} has {bad[0]} = {cfg[bad[0]]!r}: an expert is told t, and a class by its number, and has 256 patches each way at most.')
+    name = cfg['_class_name']
+    dit = name in _dits
+    if dit: bad = ['sample_size'] if cfg['sample_size']>256*cfg['patch_size'] else []          # a table of positions that would fill the memory
+    else: bad = [k for k,fine in _told.items() if cfg[k] not in fine]
+    if bad:
+        raise ValueError(f'{name} has {bad[0]} = {cfg[bad[0]]!r}: an expert is told t, and a class by its number, '
+                         'and has 256 patches each way at most.')
     return cfg['num_embeds_ada_norm']+1 if dit else cfg['num_class_embeds'] or 0
 
 # %% ../nbs/14_interop.ipynb #0f8b9082
@@ -214,19 +259,24 @@ class DiffusersExpert(Expert):
         n_classes:int=None, # Number of classes; `None`: as many as the model embeds
         flow:dict=None # Config of a flow schedule, for a model that is told T·sigma; `None`: it is told t
     ):
-        cfg = _their_config(model, _unets+_dits); in_ch,cond_ch,learned = _channels(cfg); rows = _check_network(cfg)
-        n_classes = (rows-(cfg['_class_name'] in _dits) or None) if n_classes is None else n_classes
-        if n_classes and n_classes not in (rows,rows-1): raise ValueError(f'This model embeds {rows} classes ("no class" may be the last), but n_classes is {n_classes}.')
-        super().__init__(in_ch, n_classes, cond_ch, learned); self.config = dict(kind='DiffusersExpert', model=cfg, n_classes=n_classes, flow=flow)
-        self.model,self.rows,self.square = _model(model, cfg),rows,cfg['_class_name'] in _dits
-        self.divisor = cfg['patch_size'] if self.square else 2**(len(cfg['block_out_channels'])-1)
+        cfg = _their_config(model, _unets+_dits)
+        in_ch,cond_ch,learned = _channels(cfg)
+        rows,dit = _check_network(cfg),cfg['_class_name'] in _dits
+        if n_classes is None: n_classes = rows-dit or None                       # the last row of a DiT is "no class"
+        if n_classes and n_classes not in (rows,rows-1):
+            raise ValueError(f'This model embeds {rows} classes ("no class" may be the last), but n_classes is {n_classes}.')
+        super().__init__(in_ch, n_classes, cond_ch, learned)
+        self.config = dict(kind='DiffusersExpert', model=cfg, n_classes=n_classes, flow=flow)
+        self.model,self.rows,self.square = _model(model, cfg),rows,dit
+        self.divisor = cfg['patch_size'] if dit else 2**(len(cfg['block_out_channels'])-1)
         self.flow = flow and flow_schedule(**{k:v for k,v in flow.items() if k!='kind'}).config
 
 # %% ../nbs/14_interop.ipynb #ad84f8db
 def _their_time(t, flow):
     "T·sigma at `t`, whole or fractional, on the path of a flow schedule; `t` itself without"
     if flow is None: return t
-    u = (t.double()+1)/flow['T']; return (flow['T']*flow['shift']*u/(1+(flow['shift']-1)*u)).float()
+    u = (t.double()+1)/flow['T']
+    return (flow['T']*flow['shift']*u/(1+(flow['shift']-1)*u)).float()
 
 # %% ../nbs/14_interop.ipynb #ec600b32
 def _their_labels(expert, labels, like):
@@ -236,7 +286,8 @@ def _their_labels(expert, labels, like):
         return None
     labels = torch.full((len(like),), expert.n_classes, device=like.device) if labels is None else labels
     if expert.rows==expert.n_classes and labels.max()>=expert.rows:
-        raise ValueError(f'This model embeds {expert.rows} classes and none of them is "no class": give each image a label below that, and leave `guidance` at 1.')
+        raise ValueError(f'This model embeds {expert.rows} classes and none of them is "no class": '
+                         'give each image a label below that, and leave `guidance` at 1.')
     return labels
 
 # %% ../nbs/14_interop.ipynb #e657f86e
@@ -248,17 +299,21 @@ def forward(self:DiffusersExpert,
 ) -> Tensor: # Like `x`, with twice the channels for learned variance
     "The model's own prediction"
     h,labels = self.enter(x, cond)
-    if self.square and x.shape[2]!=x.shape[3]: raise ValueError(f'A DiT of diffusers takes square images, but these are {x.shape[2]} x {x.shape[3]}.')
+    if self.square and x.shape[2]!=x.shape[3]:
+        raise ValueError(f'A DiT of diffusers takes square images, but these are {x.shape[2]} x {x.shape[3]}.')
     return self.model(h, _their_time(t, self.flow), class_labels=_their_labels(self, labels, x)).sample
 
 # %% ../nbs/14_interop.ipynb #90bbc961
 def _read_model(folder, known):
     "The network in a local folder of diffusers; anything wrong there is a `BundleError`"
-    folder = Path(folder); name = _json(folder/'config.json').get('_class_name'); D = _diffusers()
+    folder = Path(folder)
+    name,D = _json(folder/'config.json').get('_class_name'),_diffusers()
     if name not in known: raise BundleError(f'{folder/"config.json"} describes a {name!r}; known here are {" and ".join(known)}.')
     here = dict(local_files_only=True, use_safetensors=True, low_cpu_mem_usage=False)
     try: model,info = getattr(D, name).from_pretrained(folder, output_loading_info=True, **here)
-    except Exception as e: raise BundleError(f'{folder} cannot be read: {type(e).__name__}: {(str(e).strip() or "no reason").splitlines()[0]}') from e
+    except Exception as e:
+        why = (str(e).strip() or 'no reason').splitlines()[0]
+        raise BundleError(f'{folder} cannot be read: {type(e).__name__}: {why}') from e
     odd = [*info['missing_keys'],*info['unexpected_keys'],*info['mismatched_keys']]
     if odd: raise BundleError(f'The weights in {folder} are not those of its config.json: {odd[0]} is missing there, or here.')
     return model.eval()
@@ -266,7 +321,9 @@ def _read_model(folder, known):
 # %% ../nbs/14_interop.ipynb #21ef8c31
 def _save_to(model, folder):
     "Save a network or scheduler of diffusers"
-    try: folder.mkdir(parents=True, exist_ok=True); model.save_pretrained(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(folder)
     except OSError as e: raise BundleError(f'Cannot write to {folder}: {e.strerror or e}.') from e
 
 # %% ../nbs/14_interop.ipynb #99cff19f
@@ -284,14 +341,17 @@ def expert_to_diffusers(
     folder=None # Where to save it as well
 ): # A model of diffusers, which shares its weights with `expert`
     "The network as diffusers has it"
-    if not isinstance(expert, DiffusersExpert): raise TypeError(f'diffusers has no class for {type(expert).__name__}: only a `DiffusersExpert` can go back.')
+    if not isinstance(expert, DiffusersExpert):
+        raise TypeError(f'diffusers has no class for {type(expert).__name__}: only a `DiffusersExpert` can go back.')
     if folder is not None: _save_to(expert.model, Path(folder))
     return expert.model
 
 # %% ../nbs/14_interop.ipynb #31c62666
 def _sample_size(model):
     "(C, H, W) of what an expert of theirs draws, from its config; `None` if that does not say"
-    s = model.model.config.sample_size; return None if s is None else (model.in_ch,*((s,s) if isinstance(s, int) else s))
+    s = model.model.config.sample_size
+    if s is None: return None
+    return (model.in_ch,s,s) if isinstance(s, int) else (model.in_ch,*s)
 
 # %% ../nbs/14_interop.ipynb #837762b1
 _autoencoders = ('AutoencoderKL','AutoencoderTiny')
@@ -302,7 +362,8 @@ class DiffusersAutoencoder(nn.Module):
     def __init__(self,
         model # An `AutoencoderKL` or `AutoencoderTiny`, or its config
     ):
-        super().__init__(); cfg = _their_config(model, _autoencoders)
+        super().__init__()
+        cfg = _their_config(model, _autoencoders)
         for k in 'latents_mean','latents_std':
             if cfg.get(k) is not None: raise ValueError(f'{cfg["_class_name"]} has {k} = {cfg[k]!r}: here latents have one scale and one shift.')
         self.model,self.config = _model(model, cfg),dict(kind='DiffusersAutoencoder', model=cfg)
@@ -316,7 +377,9 @@ def encode(self:DiffusersAutoencoder,
     x:Tensor # Images (B, C, H, W) in [-1, 1]
 ) -> Tensor: # Latents (B, c, h, w)
     "Images as latents of about unit variance"
-    o = self.model.encode(x); return ((o.latents if hasattr(o, 'latents') else o.latent_dist.mode())-self.shift)*self.scale
+    o = self.model.encode(x)
+    z = o.latents if hasattr(o, 'latents') else o.latent_dist.mode()
+    return (z-self.shift)*self.scale
 
 @patch
 def decode(self:DiffusersAutoencoder,
@@ -351,7 +414,9 @@ def router_from_boundary(
 ) -> IntervalRouter: # Of two experts: 0 is `transformer_2`, 1 is `transformer`
     "The intervals of a two-expert model of diffusers"
     b = int((_times(T, schedule)<boundary_ratio*T).sum()) if isinstance(boundary_ratio, (int,float)) else 0
-    if not 0<b<T: raise ValueError(f'`boundary_ratio` lies between 0 and 1, such that each of two experts owns a time-step of {T}, but is {boundary_ratio!r}.')
+    if not 0<b<T:
+        raise ValueError('`boundary_ratio` lies between 0 and 1, such that each of two experts owns a time-step '
+                         f'of {T}, but is {boundary_ratio!r}.')
     return IntervalRouter(2, T, [b])
 
 # %% ../nbs/14_interop.ipynb #ca3d2022
@@ -360,13 +425,15 @@ def to_boundary_ratio(
     schedule:NoiseSchedule=None # Needed for a flow
 ) -> float:
     "The `boundary_ratio` that divides the time axis as `router` does"
-    if getattr(router, 'owners', None)!=[0,1]: raise ValueError(f'One ratio divides the time axis between two experts with an interval each; {router} does not.')
+    if getattr(router, 'owners', None)!=[0,1]:
+        raise ValueError(f'One ratio divides the time axis between two experts with an interval each; {router} does not.')
     return float(_times(router.T, schedule)[router.boundaries[0]])/router.T
 
 # %% ../nbs/14_interop.ipynb #9260ab11
 def _scales(rows):
     "Two scales as floats"
-    if len(rows)!=2 or not all(isinstance(g, (int,float)) and math.isfinite(g) for g in rows): raise ValueError(f'Guidance is a finite number, or two, one for each expert, but is {rows!r}.')
+    if len(rows)!=2 or not all(isinstance(g, (int,float)) and math.isfinite(g) for g in rows):
+        raise ValueError(f'Guidance is a finite number, or two, one for each expert, but is {rows!r}.')
     return [float(g) for g in rows]
 
 # %% ../nbs/14_interop.ipynb #26ba00d9
@@ -384,15 +451,19 @@ def guidance_to_diffusers(
 ) -> dict: # guidance_scale, guidance_scale_2
     "What to call a two-expert pipeline with"
     low,high = _scales(guidance if isinstance(guidance, (list,tuple)) else [guidance]*2)
-    if high<=1 and (low,high)!=(1,1): raise ValueError(f'Pipelines of diffusers guide only where the scale at high noise is above 1, so they cannot do {guidance!r}.')
+    if high<=1 and (low,high)!=(1,1):
+        raise ValueError(f'Pipelines of diffusers guide only where the scale at high noise is above 1, so they cannot do {guidance!r}.')
     return dict(guidance_scale=high, guidance_scale_2=low)
 
 # %% ../nbs/14_interop.ipynb #5820ecb7
 def _as_two(model):
     "Names of the parts of a two-expert folder, and which expert each is, high noise first"
-    kinds = [type(e).__name__ for e in model.experts]; flow = _flow_of(model.schedule)
-    if kinds!=['DiffusersExpert']*2: raise TypeError(f'Two experts of diffusers (`DiffusersExpert`) make such a folder, but these are {kinds}.')
-    if any(e.flow!=flow for e in model.experts): raise ValueError('With a flow schedule, and no other, networks of diffusers are told T·sigma: build the experts with `flow=schedule.config`.')
+    kinds,flow = [type(e).__name__ for e in model.experts],_flow_of(model.schedule)
+    if kinds!=['DiffusersExpert']*2:
+        raise TypeError(f'Two experts of diffusers (`DiffusersExpert`) make such a folder, but these are {kinds}.')
+    if any(e.flow!=flow for e in model.experts):
+        raise ValueError('With a flow schedule, and no other, networks of diffusers are told T·sigma: '
+                         'build the experts with `flow=schedule.config`.')
     return list(zip(('transformer','transformer_2') if model.experts[1].square else ('unet','unet_2'), (1,0)))
 
 # %% ../nbs/14_interop.ipynb #f7f27094
@@ -401,10 +472,13 @@ def export_two_experts(
     folder # Made if it is not there
 ) -> Path: # The folder
     "Write a model as diffusers lays out two-expert pipelines"
-    D,folder,parts,ratio = _diffusers(),Path(folder),_as_two(model),to_boundary_ratio(model.router, model.schedule); cfg = schedule_to_diffusers(model.schedule, model.prediction)
+    D,folder,parts,ratio = _diffusers(),Path(folder),_as_two(model),to_boundary_ratio(model.router, model.schedule)
+    cfg = schedule_to_diffusers(model.schedule, model.prediction)
     index = dict(_class_name='DiffusionPipeline', _diffusers_version=D.__version__, boundary_ratio=ratio, size=model.size, n_classes=model.n_classes)
     scheduler = getattr(D, cfg['_class_name']).from_config(cfg, **({} if 'shift' in cfg else dict(clip_sample=False)))
-    def keep(name, o): _save_to(o, folder/name); index[name] = ['diffusers',type(o).__name__]
+    def keep(name, o):
+        _save_to(o, folder/name)
+        index[name] = ['diffusers',type(o).__name__]
     for name,k in parts: keep(name, model.ready(k).model)              # one after the other: they may be on a shelf
     if model.autoencoder is not None: keep('vae', model.autoencoder.model)
     keep('scheduler', scheduler)
@@ -416,12 +490,16 @@ def import_two_experts(
     folder # Local, with `model_index.json`
 ) -> MEME:
     "A model from a two-expert folder of diffusers"
-    folder = Path(folder); index = _json(folder/'model_index.json'); has = lambda k: (index.get(k) or [None])[0] is not None
+    folder = Path(folder)
+    index = _json(folder/'model_index.json')
+    def has(k): return (index.get(k) or [None])[0] is not None
     first = next((k for k in ('transformer','unet') if has(k) and has(f'{k}_2')), None)
     if first is None or index.get('boundary_ratio') is None:
-        raise BundleError(f'{folder/"model_index.json"} does not describe two experts: it needs a boundary_ratio, and unet and unet_2, or transformer and transformer_2.')
-    schedule = schedule_from_diffusers(folder/'scheduler'); flow = _flow_of(schedule)
-    name,o,_ = _options(folder/'scheduler'); prediction = 'flow' if flow else _word(name, o, 'prediction_type', _predictions)
+        raise BundleError(f'{folder/"model_index.json"} does not describe two experts: it needs a boundary_ratio, '
+                          'and unet and unet_2, or transformer and transformer_2.')
+    schedule = schedule_from_diffusers(folder/'scheduler')
+    flow,(name,o,_) = _flow_of(schedule),_options(folder/'scheduler')
+    prediction = 'flow' if flow else _word(name, o, 'prediction_type', _predictions)
     high,low = (expert_from_diffusers(folder/k, index.get('n_classes'), flow) for k in (first,f'{first}_2'))
     latent = autoencoder_from_diffusers(folder/'vae') if has('vae') else None
     router = router_from_boundary(index['boundary_ratio'], schedule.T, schedule)
@@ -439,8 +517,12 @@ def _rows(head, rows):
 # %% ../nbs/14_interop.ipynb #867647dd
 def _expert_rows(cfg, weights):
     "What each expert of a bundle's config is and owns"
-    r = cfg['router']; edges = [0,*r.get('boundaries', []),r['T']]; owners = r.get('owners', range(len(edges)-1))
-    owned = lambda n: ', '.join(f'[{lo}, {hi})' for o,lo,hi in zip(owners, edges, edges[1:]) if o==n) if 'boundaries' in r else 'learned'
+    r = cfg['router']
+    edges = [0,*r.get('boundaries', []),r['T']]
+    owners = r.get('owners', range(len(edges)-1))
+    def owned(n):
+        if 'boundaries' not in r: return 'learned'
+        return ', '.join(f'[{lo}, {hi})' for o,lo,hi in zip(owners, edges, edges[1:]) if o==n)
     return [[n,owned(n),e['config']['kind'],f'{w:,}'] for n,(e,w) in enumerate(zip(cfg['experts'], weights))]
 
 # %% ../nbs/14_interop.ipynb #f2a8a21c
@@ -459,12 +541,16 @@ def model_card(
     repo_id:str=None # Where it is going to be: 'user/name'
 ) -> str: # Markdown with YAML front matter
     "The README of a bundle"
-    m = model if isinstance(model, MEME) else MEME.load(model, resident=1); cfg = m.config; C,H,W = m.size or ('?',)*3
-    head = dict(library_name='meme-nb', license=license, pipeline_tag='unconditional-image-generation', tags=['diffusion','mixture-of-experts','meme-nb'])
-    facts = dict(size=f'{C} × {H} × {W}'+(' latents' if m.autoencoder is not None else ''), classes=m.n_classes or 'none', prediction=m.prediction, schedule=cfg['schedule']['kind'])
-    experts = _rows(['expert',f'time-steps of {m.schedule.T}','kind','weights'], _expert_rows(cfg, [count_params(e) for e in m.experts]))
-    parts = [f'# {title}',text,samples and f'![samples]({samples})','Each interval of the noise axis has a small denoiser of its own; sampling runs one at each step.',
-             experts,_rows(['model',''], facts.items()),f'```python\n{_loading.format(repo_id or "FOLDER")}\n```']
+    m = model if isinstance(model, MEME) else MEME.load(model, resident=1)
+    cfg,(C,H,W),latents = m.config,m.size or ('?',)*3,' latents' if m.autoencoder is not None else ''
+    head = dict(library_name='meme-nb', license=license, pipeline_tag='unconditional-image-generation',
+                tags=['diffusion','mixture-of-experts','meme-nb'])
+    facts = dict(size=f'{C} × {H} × {W}{latents}', classes=m.n_classes or 'none', prediction=m.prediction, schedule=cfg['schedule']['kind'])
+    experts = _expert_rows(cfg, [count_params(e) for e in m.experts])
+    parts = [f'# {title}', text, samples and f'![samples]({samples})',
+             'Each interval of the noise axis has a small denoiser of its own; sampling runs one at each step.',
+             _rows(['expert',f'time-steps of {m.schedule.T}','kind','weights'], experts), _rows(['model',''], facts.items()),
+             f'```python\n{_loading.format(repo_id or "FOLDER")}\n```']
     if figures: parts += ['## Figures',_rows(['figure','value'], figures.items())]
     return _yaml(head)+'\n'+'\n\n'.join(p for p in parts if p)+'\n'
 
@@ -473,9 +559,11 @@ def _whole(folder):
     "A bundle's folder with all its files as they were saved; the names of the files"
     cfg = _read_config(folder)
     try:
-        rows = [o for r in [*cfg['experts'],cfg['router'],cfg.get('autoencoder') or {}] for o in (r,r.get('raw'),r.get('weights')) if o and 'file' in o]
+        parts = [*cfg['experts'],cfg['router'],cfg.get('autoencoder') or {}]
+        rows = [o for p in parts for o in (p,p.get('raw'),p.get('weights')) if o and 'file' in o]
         return ['config.json',*(_checked(folder, r).name for r in rows)]
-    except (LookupError, TypeError, AttributeError) as e: raise BundleError(f'{folder/"config.json"} is incomplete or wrong: {type(e).__name__}: {e}.') from e
+    except (LookupError, TypeError, AttributeError) as e:
+        raise BundleError(f'{folder/"config.json"} is incomplete or wrong: {type(e).__name__}: {e}.') from e
 
 # %% ../nbs/14_interop.ipynb #acfe2e0c
 def _hub(api, token):
@@ -496,7 +584,8 @@ def _asked(what, repo_id, f):
     "The answer of the hub, or a `BundleError` in a sentence"
     try: return f()
     except Exception as e:
-        raise BundleError(f'{repo_id} could not be {what} ({type(e).__name__}): see that this machine is online, the name right and the access yours; a folder needs no hub.') from e
+        raise BundleError(f'{repo_id} could not be {what} ({type(e).__name__}): see that this machine is online, '
+                          'the name right and the access yours; a folder needs no hub.') from e
 
 # %% ../nbs/14_interop.ipynb #2835c349
 def push_bundle(
@@ -509,11 +598,16 @@ def push_bundle(
     api=None # Something like `huggingface_hub.HfApi()`; `None` makes it
 ) -> str: # Where it is, as the hub says
     "Check a bundle and upload it; weights of an older one there are removed"
-    folder = bundle_folder(folder); readme = folder/'README.md'; allow = [*_whole(folder),'README.md','*.png']; _repo(repo_id); api = _hub(api, token)
-    if card or not readme.is_file(): _replace(readme, (card or model_card(folder, repo_id.split('/')[-1], repo_id=repo_id)).encode())
+    folder = bundle_folder(folder)
+    allow = [*_whole(folder),'README.md','*.png']
+    _repo(repo_id)
+    api,readme = _hub(api, token),folder/'README.md'
+    if not card and not readme.is_file(): card = model_card(folder, repo_id.split('/')[-1], repo_id=repo_id)
+    if card: _replace(readme, card.encode())
     def push():
         api.create_repo(repo_id, private=private, exist_ok=True)
-        return api.upload_folder(repo_id=repo_id, folder_path=str(folder), allow_patterns=allow, delete_patterns='*.safetensors', commit_message=message)
+        return api.upload_folder(repo_id=repo_id, folder_path=str(folder), allow_patterns=allow,
+                                 delete_patterns='*.safetensors', commit_message=message)
     return str(_asked('uploaded', repo_id, push))
 
 # %% ../nbs/14_interop.ipynb #413ea2f9
@@ -527,6 +621,9 @@ def pull_bundle(
     "The folder of a bundle, fetched from a hub if need be, with all its files as they were saved"
     here = bundle_folder(source)
     if not here.is_dir():
-        _repo(source); api,want = _hub(api, token),['config.json','*.safetensors','README.md','*.png']
-        here = Path(_asked('fetched', source, lambda: api.snapshot_download(repo_id=source, revision=revision, local_dir=folder, allow_patterns=want)))
-    _whole(here); return here
+        _repo(source)
+        api,want = _hub(api, token),['config.json','*.safetensors','README.md','*.png']
+        def pull(): return api.snapshot_download(repo_id=source, revision=revision, local_dir=folder, allow_patterns=want)
+        here = Path(_asked('fetched', source, pull))
+    _whole(here)
+    return here

@@ -25,12 +25,16 @@ class _Residual(nn.Module):
     "x + two convolutions of 3 x 3"
     def __init__(self, width):
         super().__init__()
-        self.convs = nn.Sequential(nn.SiLU(), nn.Conv2d(width, width, 3, padding=1), nn.SiLU(), nn.Conv2d(width, width, 3, padding=1))
+        def conv(): return nn.Conv2d(width, width, 3, padding=1)
+        self.convs = nn.Sequential(nn.SiLU(), conv(), nn.SiLU(), conv())
     def forward(self, x): return x+self.convs(x)
 
+# %% ../nbs/11_latent.ipynb #2211799d
 def _network(i, o, width, depth):
     "From `i` channels to `o`; fresh, it answers 0"
-    last = nn.Conv2d(width, o, 1); nn.init.zeros_(last.weight); nn.init.zeros_(last.bias)
+    last = nn.Conv2d(width, o, 1)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
     return nn.Sequential(nn.Conv2d(i, width, 3, padding=1), *(_Residual(width) for _ in range(depth)), nn.SiLU(), last)
 
 # %% ../nbs/11_latent.ipynb #b13d9901
@@ -45,8 +49,11 @@ class Autoencoder(nn.Module):
         depth=(2,4) # Residual blocks of the encoder and of the decoder
     ):
         super().__init__()
-        self.config = dict(kind='Autoencoder', in_ch=in_ch, channels=channels, factor=factor, width=width, depth=list(depth)); n = in_ch*factor**2
-        if not 1<=channels<=n: raise ValueError(f'A patch of {factor} x {factor} x {in_ch} has {n} numbers, and latents from 1 to as many channels, but `channels` is {channels}.')
+        self.config = dict(kind='Autoencoder', in_ch=in_ch, channels=channels, factor=factor, width=width, depth=list(depth))
+        n = in_ch*factor**2
+        if not 1<=channels<=n:
+            raise ValueError(f'A patch of {factor} x {factor} x {in_ch} has {n} numbers, and latents from 1 to as many channels, '
+                             f'but `channels` is {channels}.')
         self.in_ch,self.channels,self.factor = in_ch,channels,factor
         self.linear,self.linear_back = nn.Conv2d(n, channels, 1),nn.Conv2d(channels, n, 1)
         self.encoder,self.decoder = _network(n, 2*channels, width, depth[0]),_network(channels, n, width, depth[1])
@@ -59,7 +66,9 @@ def patches(self:Autoencoder,
     x:Tensor # Pictures (B, C, H, W) in [-1, 1]
 ) -> Tensor: # (B, C·factor², H/factor, W/factor)
     "Each patch as the channels of one position"
-    if x.ndim!=4 or x.shape[1]!=self.in_ch or any(o%self.factor for o in x.shape[2:]): raise ValueError(f'This autoencoder takes pictures (B, {self.in_ch}, H, W) whose H and W are multiples of {self.factor}, but got {tuple(x.shape)}.')
+    if x.ndim!=4 or x.shape[1]!=self.in_ch or any(o%self.factor for o in x.shape[2:]):
+        raise ValueError(f'This autoencoder takes pictures (B, {self.in_ch}, H, W) whose H and W are multiples of {self.factor}, '
+                         f'but got {tuple(x.shape)}.')
     return F.pixel_unshuffle(x, self.factor)
 
 # %% ../nbs/11_latent.ipynb #a280fd78
@@ -68,9 +77,11 @@ def posterior(self:Autoencoder,
     x:Tensor # Pictures (B, C, H, W) in [-1, 1]
 ) -> tuple: # (mean, log-variance), each (B, channels, H/factor, W/factor), not scaled
     "The Gaussian q(z|x) of each latent"
-    p = self.patches(x); more,logvar = self.encoder(p).chunk(2, 1)
+    p = self.patches(x)
+    more,logvar = self.encoder(p).chunk(2, 1)
     return self.linear(p)+more,logvar.clamp(-20, 10)
 
+# %% ../nbs/11_latent.ipynb #879a9955
 @patch
 def encode(self:Autoencoder,
     x:Tensor # Pictures (B, C, H, W) in [-1, 1]
@@ -78,6 +89,7 @@ def encode(self:Autoencoder,
     "The latents that diffusion works on: means, times `scale`"
     return self.scale*self.posterior(x)[0]
 
+# %% ../nbs/11_latent.ipynb #d09c94f8
 @patch
 def decode(self:Autoencoder,
     z:Tensor # Latents (B, channels, h, w), as `encode` gives them
@@ -98,17 +110,23 @@ def fit_linear(
     "Make its linear maps the principal components of the patches"
     total = square = n = 0
     for idx in torch.arange(len(images)).split(256):
-        p = autoencoder.patches(images.batch(idx)[0]).movedim(1, -1).flatten(0, 2).double(); n += len(p); total = total+p.sum(0); square = square+p.T@p
-    mean = total/n; W = torch.linalg.eigh(square/n-mean.outer(mean)).eigenvectors.flip(1).T[:autoencoder.channels]
+        p = autoencoder.patches(images.batch(idx)[0]).movedim(1, -1).flatten(0, 2).double()
+        n,total,square = n+len(p),total+p.sum(0),square+p.T@p
+    mean = total/n
+    W = torch.linalg.eigh(square/n-mean.outer(mean)).eigenvectors.flip(1).T[:autoencoder.channels]
     W = W*W.gather(1, W.abs().argmax(1, keepdim=True)).sign()                  # eigenvectors have no sign of their own
     there,back = autoencoder.linear,autoencoder.linear_back
-    for to,o in (there.weight,W[...,None,None]),(there.bias,-W@mean),(back.weight,W.T[...,None,None]),(back.bias,mean): to.copy_(o)
+    there.weight.copy_(W[...,None,None])
+    there.bias.copy_(-W@mean)
+    back.weight.copy_(W.T[...,None,None])
+    back.bias.copy_(mean)
     return autoencoder
 
 # %% ../nbs/11_latent.ipynb #4044bebe
 def _floats(images):
     "`Images`, uint8 (n, H, W, C) or float (n, C, H, W), as float"
-    x = torch.as_tensor(getattr(images, 'x', images)); return to_float(x) if x.dtype==torch.uint8 else x
+    x = torch.as_tensor(getattr(images, 'x', images))
+    return to_float(x) if x.dtype==torch.uint8 else x
 
 # %% ../nbs/11_latent.ipynb #61d2289f
 def psnr(
@@ -139,7 +157,8 @@ def autoencoder_loss(
     generator:torch.Generator=None # Of the noise on the latents, on the CPU
 ) -> Tensor:
     "Squared error of the pictures, and a little of @eq-kl"
-    mean,logvar = autoencoder.posterior(x); noise = torch.randn(mean.shape, generator=generator).to(x)
+    mean,logvar = autoencoder.posterior(x)
+    noise = torch.randn(mean.shape, generator=generator).to(x)
     error = autoencoder.decode(autoencoder.scale*(mean+(logvar/2).exp()*noise))-x
     return error.square().mean()+kl*(mean.square()+logvar.exp()-1-logvar).mean()/2
 
@@ -149,7 +168,10 @@ def _encoded(autoencoder, images, bs=64, flip=False):
     "Latents of all images in order (n, C, h, w), on the CPU; of mirrored ones if `flip`"
     device,out,bar = autoencoder.scale.device,[],LateBar(-(-len(images)//bs), 'encoding')
     with evaluating(autoencoder):
-        for idx in torch.arange(len(images)).split(bs): x = images.batch(idx)[0].to(device); out.append(autoencoder.encode(x.flip(3) if flip else x).cpu()); bar.step()
+        for idx in torch.arange(len(images)).split(bs):
+            x = images.batch(idx)[0].to(device)
+            out.append(autoencoder.encode(x.flip(3) if flip else x).cpu())
+            bar.step()
     return torch.cat(out)
 
 # %% ../nbs/11_latent.ipynb #f2dac3f5
@@ -159,7 +181,8 @@ def fit_scale(
     images:Images # For training
 ) -> Autoencoder:
     "Make `scale` one over the standard deviation of the images' latents"
-    autoencoder.scale.fill_(1.); autoencoder.scale.fill_(1/_encoded(autoencoder, images).std().item())
+    autoencoder.scale.fill_(1.)                               # so that these latents are not scaled
+    autoencoder.scale.fill_(1/_encoded(autoencoder, images).std().item())
     return autoencoder
 
 # %% ../nbs/11_latent.ipynb #f6b113ed
@@ -174,23 +197,38 @@ def fit_autoencoder(
     callback=None # Called with (step, loss) after each step
 ) -> Autoencoder: # In evaluation mode
     "Train it, and measure its scale"
-    device,params = autoencoder.scale.device,list(autoencoder.parameters()); opt = torch.optim.AdamW(params, lr); sched = torch.optim.lr_scheduler.OneCycleLR(opt, lr, max(2, steps), pct_start=.1)
-    generator,bar = torch.Generator().manual_seed(seed),LateBar(steps); autoencoder.train()
+    device,params = autoencoder.scale.device,list(autoencoder.parameters())
+    opt = torch.optim.AdamW(params, lr)
+    sched = torch.optim.lr_scheduler.OneCycleLR(opt, lr, max(2, steps), pct_start=.1)
+    generator,bar = torch.Generator().manual_seed(seed),LateBar(steps)
+    autoencoder.train()
     for i,(x,*_) in enumerate(BatchLoader(images, bs, n_batches=steps, seed=seed, device=device, flip=True)):
-        loss = autoencoder_loss(autoencoder, x, kl, generator); opt.zero_grad(); loss.backward(); nn.utils.clip_grad_norm_(params, 1.); opt.step(); sched.step()
-        if not loss.isfinite(): raise ValueError(f'The loss is {loss.item()} at step {i}: train again with a smaller learning rate than {lr:g}.')
-        bar.comment = f'loss {loss.item():.4f}'; bar.step()
+        loss = autoencoder_loss(autoencoder, x, kl, generator)
+        opt.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(params, 1.)
+        opt.step(); sched.step()
+        if not loss.isfinite():
+            raise ValueError(f'The loss is {loss.item()} at step {i}: train again with a smaller learning rate than {lr:g}.')
+        bar.comment = f'loss {loss.item():.4f}'
+        bar.step()
         if callback: callback(i, loss.item())
     return fit_scale(autoencoder.eval(), images)
 
 # %% ../nbs/11_latent.ipynb #037417e6
 def _load_autoencoder(folder):
     "The autoencoder in `folder`, if its weights are the recorded ones"
-    file = folder/'emoji_autoencoder.safetensors'; record = json.loads(file.with_suffix('.json').read_text()); raw = file.read_bytes() if file.is_file() else b''
-    if hashlib.sha256(raw).hexdigest()!=record['sha256']: raise ValueError(f'{file} is damaged: its {len(raw):,} bytes are not the trained weights (sha256 {record["sha256"][:12]}…). Install meme_nb again.')
-    model = Autoencoder(**{k:v for k,v in record['config'].items() if k!='kind'}); model.load_state_dict(load(raw))
+    file = folder/'emoji_autoencoder.safetensors'
+    record = json.loads(file.with_suffix('.json').read_text())
+    raw = file.read_bytes() if file.is_file() else b''
+    if hashlib.sha256(raw).hexdigest()!=record['sha256']:
+        raise ValueError(f'{file} is damaged: its {len(raw):,} bytes are not the trained weights '
+                         f'(sha256 {record["sha256"][:12]}…). Install meme_nb again.')
+    model = Autoencoder(**{k:v for k,v in record['config'].items() if k!='kind'})
+    model.load_state_dict(load(raw))
     return model.eval().requires_grad_(False)
 
+# %% ../nbs/11_latent.ipynb #e2bfa922
 @cache
 def emoji_autoencoder() -> Autoencoder: # In evaluation mode, on the CPU, the same object for the whole process
     "The frozen autoencoder of this package: emoji 64 × 64 × 3 to latents 16 × 16 × 4"
@@ -204,13 +242,21 @@ class Latents(Images):
         y=None, classes=None, name:str='latents' # As for `Images`
     ):
         x = torch.as_tensor(x)
-        if not x.is_floating_point() or x.ndim!=4: raise ValueError(f'`Latents` holds floats (n, C, H, W), but got {x.dtype} of shape {tuple(x.shape)}.')
-        super().__init__(torch.empty(len(x), 1, 1, 1, dtype=torch.uint8), y, classes, name); self.x = x.half()          # labels are checked as those of images
+        if not x.is_floating_point() or x.ndim!=4:
+            raise ValueError(f'`Latents` holds floats (n, C, H, W), but got {x.dtype} of shape {tuple(x.shape)}.')
+        super().__init__(torch.empty(len(x), 1, 1, 1, dtype=torch.uint8), y, classes, name)          # checks the labels
+        self.x = x.half()
 
     size = property(lambda self: tuple(self.x.shape[2:]), doc='(H, W)')
     channels = property(lambda self: self.x.shape[1], doc='Of the latents')
-    def __getitem__(self, i): o = self.x[[range(len(self))[i]] if isinstance(i, int) else i]; return Latents(o, None if self.y is None else self.y[[i] if isinstance(i, int) else i], self.classes, self.name)
-    def batch(self, idx): x = self.x.index_select(0, idx).float(); return (x,) if self.y is None else (x,self.y[idx])
+    def __getitem__(self, i):
+        if isinstance(i, int): i = [range(len(self))[i]]
+        return Latents(self.x[i], None if self.y is None else self.y[i], self.classes, self.name)
+
+    def batch(self, idx):
+        x = self.x.index_select(0, idx).float()
+        return (x,) if self.y is None else (x,self.y[idx])
+
     def show(self, n=30, cols=10, scale=4): return image_grid(self.x[:n,:3].float()/3, cols, scale)          # three channels as red, green and blue
 
 # %% ../nbs/11_latent.ipynb #f9152b68
@@ -221,11 +267,14 @@ def _fingerprint(images, autoencoder, flip):
     for rows in images.x.split(1024): h.update(rows.contiguous().numpy().tobytes())
     return h.hexdigest()
 
+# %% ../nbs/11_latent.ipynb #8386537c
 def _kept(file, fingerprint):
     "The latents in a file, or `None` where there are none that can be read"
     try:
-        with safe_open(file, 'pt') as f: return f.get_tensor('x') if (f.metadata() or {}).get('fingerprint')==fingerprint else None
-    except (SafetensorError, OSError): return None
+        with safe_open(file, 'pt') as f:
+            if (f.metadata() or {}).get('fingerprint')==fingerprint: return f.get_tensor('x')
+    except (SafetensorError, OSError): pass
+    return None
 
 # %% ../nbs/11_latent.ipynb #8802f979
 def latent_images(
@@ -236,8 +285,14 @@ def latent_images(
     bs:int=64 # Pictures at a time
 ) -> Latents: # As many as images, or twice
     "A set of images as latents, encoded once"
-    key = cache and _fingerprint(images, autoencoder, flip); file = cache and Path(cache)/f'latents_{key[:16]}.safetensors'; x = _kept(file, key) if file else None
+    x = file = None
+    if cache:
+        key = _fingerprint(images, autoencoder, flip)
+        file = Path(cache)/f'latents_{key[:16]}.safetensors'
+        x = _kept(file, key)
     if x is None:
         x = torch.cat([_encoded(autoencoder, images, bs, o).half() for o in ([False,True] if flip else [False])]).contiguous()
-        if file: file.parent.mkdir(parents=True, exist_ok=True); _replace(file, save(dict(x=x), dict(fingerprint=key)))
+        if file:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            _replace(file, save(dict(x=x), dict(fingerprint=key)))
     return Latents(x, None if images.y is None else images.y.repeat(1+flip), images.classes, f'{images.name} latents')

@@ -89,9 +89,11 @@ class HighMixer(nn.Module):
     "The convolutional part of @eq-mixer: `ch` channels in; twice as many out, in one or two pieces"
     def __init__(self, ch):
         super().__init__()
-        self.half = ch//2; rest = ch-self.half
+        self.half = ch//2
+        rest = ch-self.half
         self.pool = nn.Conv2d(self.half, 2*self.half, 1, bias=False) if self.half else None
-        self.conv = nn.Sequential(nn.Conv2d(rest, 2*rest, 1, bias=False), nn.Conv2d(2*rest, 2*rest, 3, padding=1, groups=2*rest, bias=False))
+        self.conv = nn.Sequential(nn.Conv2d(rest, 2*rest, 1, bias=False),
+                                  nn.Conv2d(2*rest, 2*rest, 3, padding=1, groups=2*rest, bias=False))
 
     def forward(self, x):
         pooled = [F.silu(self.pool(F.max_pool2d(x[:,:self.half], 3, 1, 1)))] if self.half else []
@@ -118,7 +120,9 @@ class InceptionMixer(nn.Module):
         pool:int=1 # How much coarser attention works
     ):
         super().__init__()
-        self.high = high_channels(ch, mix, unit); low = ch-self.high; wide = 2*self.high+low
+        self.high = high_channels(ch, mix, unit)
+        low = ch-self.high
+        wide = 2*self.high+low
         self.conv = HighMixer(self.high) if self.high else None
         self.att = Attention(low, head_dim, pool) if low else None
         self.fuse = nn.Conv2d(wide, wide, 3, padding=1, groups=wide, bias=False)
@@ -126,7 +130,8 @@ class InceptionMixer(nn.Module):
         with torch.no_grad(): self.fuse.weight[:,:,1,1] += 1
 
     def forward(self, x):
-        parts = (self.conv(x[:,:self.high]) if self.conv else []) + ([self.att(x[:,self.high:])] if self.att else [])
+        parts = self.conv(x[:,:self.high]) if self.conv else []
+        if self.att: parts = [*parts, self.att(x[:,self.high:])]
         return self.out(self.fuse(torch.cat(parts, 1)))
 
 # %% ../nbs/03_layers.ipynb #42a7541e
@@ -148,7 +153,8 @@ class MixBlock(nn.Module):
     ):
         super().__init__()
         self.skip,self.norm1,self.norm2 = _skip(i, o),Modulate(o, emb),Modulate(o, emb)
-        self.mixer = InceptionMixer(o, mix, **kw); zero(self.mixer.out)
+        self.mixer = InceptionMixer(o, mix, **kw)
+        zero(self.mixer.out)
         self.ff1,self.ff2 = nn.Conv2d(o, expand*o, 1, bias=False),zero(nn.Conv2d(expand*o, o, 1))
 
     def forward(self, x, e):

@@ -21,7 +21,8 @@ def per_sample_mse(
     target:Tensor # Like `pred`
 ) -> Tensor: # (B,), float32 whatever the inputs' precision
     "Mean squared error of each sample"
-    if pred.shape!=target.shape: raise ValueError(f'Prediction and target must have one shape, but have {tuple(pred.shape)} and {tuple(target.shape)}.')
+    if pred.shape!=target.shape:
+        raise ValueError(f'Prediction and target must have one shape, but have {tuple(pred.shape)} and {tuple(target.shape)}.')
     return (pred.float()-target.float()).square().flatten(1).mean(1)
 
 # %% ../nbs/06_losses.ipynb #387b287e
@@ -32,13 +33,14 @@ def diffusion_loss(
 ) -> Tensor: # Scalar
     "Weighted mean squared error (@eq-simple)"
     loss = per_sample_mse(pred, target)
-    if weight is not None and weight.shape!=loss.shape: raise ValueError(f'`weight` has one entry for each sample, {tuple(loss.shape)}, but has shape {tuple(weight.shape)}.')
+    if weight is not None and weight.shape!=loss.shape:
+        raise ValueError(f'`weight` has one entry for each sample, {tuple(loss.shape)}, but has shape {tuple(weight.shape)}.')
     return (loss if weight is None else loss*weight).mean()
 
 # %% ../nbs/06_losses.ipynb #ed1506fe
 def loss_weight(
     weighting, # `W(logsnr)`: weight of the x0 loss, such as `min_snr()`; `None` is the simple loss of whatever is predicted
-    schedule:NoiseSchedule,
+    schedule:NoiseSchedule, # The schedule of the training
     t:Tensor, # Time-steps (B,)
     kind:str='eps' # What the network predicts
 ) -> Tensor: # (B,) float32
@@ -74,7 +76,8 @@ def bound_weight(
     schedule:NoiseSchedule # Whose steps
 ):
     "W = T/2·(SNR[t-1] - SNR[t]): the variational bound's own weighting (arXiv 2107.00630, equation 14)"
-    snr = (schedule._alpha/schedule._sigma)**2; w = schedule.T/2*torch.cat([snr[:1], snr[:-1]-snr[1:]])
+    snr = (schedule._alpha/schedule._sigma)**2
+    w = schedule.T/2*torch.cat([snr[:1], snr[:-1]-snr[1:]])
     return lambda logsnr: w.to(logsnr.device)[schedule.time_at(logsnr).round().long()].to(logsnr.dtype)
 
 # %% ../nbs/06_losses.ipynb #ac5efe21
@@ -85,35 +88,39 @@ def decoder_nats(
     levels:int=256 # Values that a pixel can have
 ) -> Tensor: # Like `x0`
     "-log of the mass that the Gaussian gives to each pixel's own interval (arXiv 2006.11239, equation 13)"
-    half,std = 1/(levels-1),(log_var/2).exp(); lo,hi = (x0-half-mean)/std,(x0+half-mean)/std
-    top,bottom = x0>1-half,x0<-1+half; mirror = top|((lo+hi>0)&~bottom)       # to the tail that log_ndtr resolves; the open side is now below
+    half,std = 1/(levels-1),(log_var/2).exp()
+    lo,hi = (x0-half-mean)/std,(x0+half-mean)/std
+    top,bottom = x0>1-half,x0<-1+half
+    mirror = top|((lo+hi>0)&~bottom)                                     # to the tail that log_ndtr resolves; the open side is now below
     lo,hi = torch.where(mirror, -hi, lo),torch.where(mirror, -lo, hi)
-    lo = torch.where(top|bottom, hi.clamp(max=0)-40, lo)                              # nothing is left below 40 standard deviations, and gradients stay finite
+    lo = torch.where(top|bottom, hi.clamp(max=0)-40, lo)                 # nothing is left below 40 standard deviations, and gradients stay finite
     lo,hi = torch.special.log_ndtr(lo),torch.special.log_ndtr(hi)
     return -(hi+torch.log(-torch.expm1((lo-hi).clamp(max=-1e-12))))
 
 # %% ../nbs/06_losses.ipynb #5fc2849b
 def bound_term(
-    schedule:NoiseSchedule,
+    schedule:NoiseSchedule, # The schedule of the model
     x0:Tensor, # Images (B, C, H, W)
     guess:Tensor, # What the model takes `x0` for, at `t`
     t, # Time-step: number or tensor (B,)
     variance='large' # 'small', 'large', or a tensor like `x0`: learned, from -1 (small) to 1 (large)
 ) -> Tensor: # (B,), bits a dimension
     "The bound's term at `t` (@eq-bound, @eq-kl): the decoder's at 0, a step's else"
-    if isinstance(variance, str) and variance not in ('small','large'): raise ValueError(f"`variance` is 'small', 'large' or a tensor, but is {variance!r}.")
-    small,large = schedule.reverse_variances(t, x0); z = x0.double()
+    fixed,z = isinstance(variance, str),x0.double()
+    if fixed and variance not in ('small','large'): raise ValueError(f"`variance` is 'small', 'large' or a tensor, but is {variance!r}.")
+    small,large = schedule.reverse_variances(t, x0)
     g = _reverse(*schedule.at(t, z), *schedule._at_or_clean(t-1, z))[1]
-    log_var = (dict(small=small, large=large)[variance].log() if isinstance(variance, str) else _log_variance(variance, small, large)).to(x0.dtype)
-    small,g = small.log().to(x0.dtype),g.to(x0.dtype)
-    step = ((small-log_var).expm1()-(small-log_var) + g**2*(x0-guess)**2*(-log_var).exp())/2
+    log_var = dict(small=small, large=large)[variance].log() if fixed else _log_variance(variance, small, large)
+    log_small,log_var,g = (o.to(x0.dtype) for o in (small.log(),log_var,g))
+    ratio = log_small-log_var
+    step = (ratio.expm1()-ratio + g**2*(x0-guess)**2*(-log_var).exp())/2
     if isinstance(t, Tensor): nats = torch.where((t==0).to(x0.device).reshape(small.shape), decoder_nats(x0, guess, log_var), step)
     else: nats = decoder_nats(x0, guess, log_var) if t==0 else step
     return nats.flatten(1).mean(1)/math.log(2)
 
 # %% ../nbs/06_losses.ipynb #52dcb636
 def prior_bits(
-    schedule:NoiseSchedule,
+    schedule:NoiseSchedule, # The schedule of the model
     x0:Tensor # Images (B, C, H, W)
 ) -> Tensor: # (B,), bits a dimension
     "The bound's prior term: what is left of the image at T-1, where sampling starts from a standard normal"
@@ -123,7 +130,7 @@ def prior_bits(
 # %% ../nbs/06_losses.ipynb #07aa78f2
 def vlb_terms(
     denoise, # `denoise(x, t) -> x0`; with `.with_variance` where the variance is learned
-    schedule:NoiseSchedule,
+    schedule:NoiseSchedule, # The schedule that `denoise` was trained with
     x0:Tensor, # Images (B, C, H, W) in [-1, 1], of 256 values
     t=None, # Time-steps, one a column: (k,), or (B, k) with its own for each image; `None`: all T
     *, variance=None, # 'small', 'large' or 'learned'; `None`: learned where the denoiser has learned it, else large
@@ -131,7 +138,8 @@ def vlb_terms(
 ) -> tuple: # terms (B, k) in bits a dimension, of which that at t = 0 is the decoder's; prior (B,)
     "The terms of the variational bound (@eq-bound), each from one draw of noise"
     variance = variance or ('learned' if hasattr(denoise, 'with_variance') else 'large')
-    t = torch.arange(schedule.T) if t is None else torch.as_tensor(t); out = []
+    t = torch.arange(schedule.T) if t is None else torch.as_tensor(t)
+    out = []
     for now in t.tolist() if t.ndim==1 else t.T.contiguous().to(x0.device):
         x = schedule.add_noise(x0, randn(x0.shape, generator, x0.device, x0.dtype), now)
         guess,v = denoise.with_variance(x, now) if variance=='learned' else (denoise(x, now),variance)
@@ -141,31 +149,42 @@ def vlb_terms(
 # %% ../nbs/06_losses.ipynb #40d4c6a9
 def _slope(denoise, schedule, y, log_r, e):
     "dy/dlog r, and the trace of the guess's Jacobian (B,), at one level"
-    r = log_r.exp(); t = schedule.time_at(2*((1-r)/r).log()).item(); a,s = (o.item() for o in schedule.at(t, y.double()[:0]))
+    r = log_r.exp()
+    t = schedule.time_at(2*((1-r)/r).log()).item()
+    a,s = (o.item() for o in schedule.at(t, y.double()[:0]))
     with torch.enable_grad():
-        y = y.detach().requires_grad_(); guess = denoise((a+s)*y, t)
+        y = y.detach().requires_grad_()
+        guess = denoise((a+s)*y, t)
         grad, = torch.autograd.grad(guess, y, e)
     return (y-guess).detach(),(grad*e).flatten(1).sum(1)
 
 # %% ../nbs/06_losses.ipynb #a05fcf47
 def flow_bits(
     denoise, # `denoise(x, t) -> x0`, differentiable
-    schedule:NoiseSchedule,
+    schedule:NoiseSchedule, # The schedule that `denoise` was trained with
     x0:Tensor, # Images (B, C, H, W) in [-1, 1], of 256 values
     *, steps:int=64, # Of Heun's method: two calls of the network each
     generator=None # Of noise and signs, one or one for each image
 ) -> Tensor: # (B,), bits a dimension
     "Likelihood by the probability flow (arXiv 2011.13456, section 4.3), with Hutchinson's trace"
-    d,last = x0[0].numel(),schedule.T-1; eps,e = (randn(x0.shape, generator, x0.device, x0.dtype) for _ in range(2)); e = e.sign()
-    total = lambda o: o.double().flatten(1).sum(1); normal = lambda o: total(-o.double()**2-math.log(2*math.pi))/2
+    d,last = x0[0].numel(),schedule.T-1
+    eps,e = (randn(x0.shape, generator, x0.device, x0.dtype) for _ in range(2))
+    e = e.sign()
+    def total(o): return o.double().flatten(1).sum(1)
+    def normal(o): return total(-o.double()**2-math.log(2*math.pi))/2    # log-density of a standard normal
     (a0,s0),(a1,s1) = ([o.item() for o in schedule.at(t, x0.double())] for t in (0,last))
-    path = torch.linspace(math.log(s0/(a0+s0)), math.log(s1/(a1+s1)), steps+1, dtype=torch.float64); h = (path[1]-path[0]).item()
-    x = a0*x0+s0*eps; y,logp = x/(a0+s0),normal(eps)*0
+    path = torch.linspace(math.log(s0/(a0+s0)), math.log(s1/(a1+s1)), steps+1, dtype=torch.float64)
+    h = (path[1]-path[0]).item()
+    x = a0*x0+s0*eps
+    y,logp = x/(a0+s0),0.
     for now,then in zip(path, path[1:]):
-        k,tr = _slope(denoise, schedule, y, now, e); k2,tr2 = _slope(denoise, schedule, y+h*k, then, e)
-        y = y+h/2*(k+k2); logp = logp+h*(d-(tr+tr2).double()/2)
+        k,tr = _slope(denoise, schedule, y, now, e)
+        k2,tr2 = _slope(denoise, schedule, y+h*k, then, e)
+        y = y+h/2*(k+k2)
+        logp = logp+h*(d-(tr+tr2).double()/2)
     logp = logp+normal(y*(a1+s1))+d*math.log((a1+s1)/(a0+s0))
-    with torch.no_grad(): decoder = decoder_nats(x0, denoise(x, 0), schedule.reverse_variances(0, x0)[1].log().to(x0.dtype))
+    log_var = schedule.reverse_variances(0, x0)[1].log().to(x0.dtype)
+    with torch.no_grad(): decoder = decoder_nats(x0, denoise(x, 0), log_var)
     return (total(decoder)-logp+normal(eps)-d*math.log(s0))/d/math.log(2)
 
 # %% ../nbs/06_losses.ipynb #c81caf58
@@ -176,18 +195,21 @@ class TimeSampler:
         stratified:bool=False # Low-discrepancy: one draw from each of n equal strata, in random order
     ):
         self.mass,self.stratified = torch.as_tensor(mass, dtype=torch.float64),stratified
-        if self.mass.ndim!=1 or not (self.mass>=0).all() or not 0<self.mass.sum()<math.inf: raise ValueError('`mass` is a table of T finite numbers ≥ 0, not all of them 0.')
+        if self.mass.ndim!=1 or not (self.mass>=0).all() or not 0<self.mass.sum()<math.inf:
+            raise ValueError('`mass` is a table of T finite numbers ≥ 0, not all of them 0.')
 
     T = property(lambda self: len(self.mass), doc='Number of time-steps')
 
+# %% ../nbs/06_losses.ipynb #b5d83e2f
 @patch
 def law(self:TimeSampler,
     lo:int=0, # First time-step of the interval
     hi:int=None # The one after its last; `None` is T
 ) -> Tensor: # (hi - lo,), sum 1
     "The probability of each t in [lo, hi); uniform where the table has no mass there"
-    hi = self.T if hi is None else hi; m = self.mass[lo:hi]
+    hi = self.T if hi is None else hi
     if not 0<=lo<hi<=self.T: raise ValueError(f'An interval [lo, hi) lies in [0, {self.T}), but this one is [{lo}, {hi}).')
+    m = self.mass[lo:hi]
     return m/m.sum() if m.sum()>0 else torch.full_like(m, 1/len(m))
 
 # %% ../nbs/06_losses.ipynb #efb4c2a4
@@ -195,7 +217,7 @@ def law(self:TimeSampler,
 def sample(self:TimeSampler,
     n:int, # How many
     lo:int=0, # As in `law`
-    hi:int=None,
+    hi:int=None, # As in `law`
     generator=None # `torch.Generator`
 ) -> Tensor: # LongTensor (n,)
     "Draw time-steps, by the inverse of the law's distribution function"
@@ -234,11 +256,13 @@ class LossHistory(TimeSampler):
         floor:float=.01, # Share of uniform draws
         stratified:bool=False # As for `TimeSampler`
     ):
-        if not 1<=bins<=T or keep<1 or not 0<floor<=1: raise ValueError(f'Need 1 ≤ bins ≤ T, keep ≥ 1 and 0 < floor ≤ 1, but they are {bins}, {keep} and {floor}.')
+        if not 1<=bins<=T or keep<1 or not 0<floor<=1:
+            raise ValueError(f'Need 1 ≤ bins ≤ T, keep ≥ 1 and 0 < floor ≤ 1, but they are {bins}, {keep} and {floor}.')
         super().__init__(torch.ones(T), stratified)
-        self.losses,self.seen,self.floor = torch.zeros(bins, keep, dtype=torch.float64),torch.zeros(bins, dtype=torch.long),floor
-        self.bin = torch.arange(T)*bins//T
+        self.losses,self.seen = torch.zeros(bins, keep, dtype=torch.float64),torch.zeros(bins, dtype=torch.long)
+        self.floor,self.bin = floor,torch.arange(T)*bins//T
 
+# %% ../nbs/06_losses.ipynb #e80b5f16
 @patch
 def update(self:LossHistory,
     t:Tensor, # Time-steps (B,)
@@ -247,7 +271,9 @@ def update(self:LossHistory,
     "Remember these losses"
     keep = self.losses.shape[1]
     for b,l in zip(self.bin[t.cpu()].tolist(), loss.detach().double().cpu().tolist()):
-        if math.isfinite(l): self.losses[b, self.seen[b]%keep] = l; self.seen[b] += 1
+        if not math.isfinite(l): continue
+        self.losses[b, self.seen[b]%keep] = l                            # the oldest one gives way
+        self.seen[b] += 1
     if self.seen.min()==0: return
     rms = ((self.losses**2).sum(1)/self.seen.clamp(max=keep)).sqrt()[self.bin]
     self.mass = (1-self.floor)*rms/rms.sum()+self.floor/self.T if rms.sum()>0 else torch.ones(self.T, dtype=torch.float64)
@@ -259,12 +285,13 @@ def split_variance(
 ) -> tuple: # prediction (B, C, H, W); v (B, C, H, W) from -1 (small) to 1 (large), or `None`
     "Prediction and variance"
     if out.shape[1]==channels: return out,None
-    if out.shape[1]!=2*channels: raise ValueError(f'For images of {channels} channels a network has {channels} outputs, or {2*channels} with learned variance, but it has {out.shape[1]}.')
-    return out.chunk(2, 1)
+    if out.shape[1]==2*channels: return out.chunk(2, 1)
+    raise ValueError(f'For images of {channels} channels a network has {channels} outputs, or {2*channels} with learned variance, '
+                     f'but it has {out.shape[1]}.')
 
 # %% ../nbs/06_losses.ipynb #12b8f82a
 def bound_loss(
-    schedule:NoiseSchedule,
+    schedule:NoiseSchedule, # The schedule of the training
     x0:Tensor, # Images (B, C, H, W)
     x_t:Tensor, # Noisy images at `t`
     t:Tensor, # Time-steps (B,)
@@ -288,10 +315,13 @@ class BitsPerDim:
     def __float__(self): return self.mean
     def __repr__(self): return f'{self.mean:.4f} ± {self.stderr:.4f} bits a dimension (n = {self.n})'
 
+# %% ../nbs/06_losses.ipynb #f36a4c05
 @patch
 def _repr_markdown_(self:BitsPerDim):
-    parts = [f'| expert {i} | {b:.4f} |' for i,b in enumerate(self.experts)]+[f'| prior | {self.prior:.4f} |',f'| **all** | **{self.mean:.4f} ± {self.stderr:.4f}** |']
-    return '\n'.join(['| part | bits a dimension |','|---|---|']+parts+['',f'n = {self.n:,}; of expert 0, {self.decoder:.4f} are the decoder\'s.'])
+    parts = [f'| expert {i} | {b:.4f} |' for i,b in enumerate(self.experts)]+[f'| prior | {self.prior:.4f} |']
+    whole = f'| **all** | **{self.mean:.4f} ± {self.stderr:.4f}** |'
+    said = f'n = {self.n:,}; of expert 0, {self.decoder:.4f} are the decoder\'s.'
+    return '\n'.join(['| part | bits a dimension |','|---|---|', *parts, whole, '', said])
 
 # %% ../nbs/06_losses.ipynb #1500fa97
 @contextmanager
@@ -307,9 +337,16 @@ def evaluating(
 # %% ../nbs/06_losses.ipynb #04539036
 def _float_images(images):
     "Floats (n, C, H, W) and labels or `None`, from `Images`, uint8 (n, H, W, C) or floats"
-    x,y = getattr(images, 'x', images),getattr(images, 'y', None); x = torch.as_tensor(x)
-    if x.ndim!=4 or len(x)<2: raise ValueError(f'Expected at least two images, uint8 (n, H, W, C) or float (n, C, H, W), but got shape {tuple(x.shape)}.')
+    x,y = torch.as_tensor(getattr(images, 'x', images)),getattr(images, 'y', None)
+    if x.ndim!=4 or len(x)<2:
+        raise ValueError(f'Expected at least two images, uint8 (n, H, W, C) or float (n, C, H, W), but got shape {tuple(x.shape)}.')
     return (x.permute(0,3,1,2).float()/127.5-1 if x.dtype==torch.uint8 else x),y
+
+# %% ../nbs/06_losses.ipynb #8b4c6e19
+def _bits_law(schedule):
+    "A `TimeSampler` in proportion to the change of log(1 + SNR) from t-1 to t; t = 0 is left out"
+    snr = (schedule._alpha/schedule._sigma)**2
+    return TimeSampler(torch.cat([snr[:1]*0, -snr.log1p().diff()]), stratified=True)
 
 # %% ../nbs/06_losses.ipynb #55f9af48
 @torch.no_grad()
@@ -322,15 +359,22 @@ def bits_per_dim(
     seed:int=0 # Of time-steps and noise
 ) -> BitsPerDim:
     "The variational bound on the cost of storing an image (@eq-bound), over a data set"
-    (x,y),s = _float_images(images),model.schedule; device = getattr(model, 'device', x.device); g = torch.Generator().manual_seed(seed)
-    snr = (s._alpha/s._sigma)**2; law = TimeSampler(torch.cat([snr[:1]*0, -snr.log1p().diff()]), stratified=True); p = law.law()
-    rows,bar = [],LateBar(-(-len(x)//bs), 'bits per dimension')
+    x,y = _float_images(images)
+    device,router = getattr(model, 'device', x.device),model.router
+    if not getattr(model, 'n_classes', None): y = None
+    g,law = torch.Generator().manual_seed(seed),_bits_law(model.schedule)
+    rows,bar = [],LateBar(math.ceil(len(x)/bs), 'bits per dimension')
     with evaluating(model):
         for i in range(0, len(x), bs):
-            xb = x[i:i+bs].to(device); cond = y[i:i+bs].to(device) if y is not None and getattr(model, 'n_classes', None) else None
+            xb,cond = x[i:i+bs].to(device),None if y is None else y[i:i+bs].to(device)
             t = torch.stack([torch.cat([torch.zeros(1).long(), law.sample(k, generator=g).sort().values]) for _ in xb])
-            terms,prior = vlb_terms(model.denoiser(cond), s, xb, t, variance=variance, generator=g)
-            weight = torch.where(t==0, 1., 1/(k*p[t])); parts = terms.double().cpu()*weight; owner = model.router.pick(t)
-            rows.append(torch.cat([prior.double().cpu()[:,None], parts[:,:1]]+[(parts*(owner==e)).sum(1,keepdim=True) for e in range(model.router.n_experts)], 1)); bar.step()
-    rows = torch.cat(rows); total = rows[:,0]+rows[:,2:].sum(1); prior,decoder,*experts = rows.mean(0).tolist()
+            terms,prior = vlb_terms(model.denoiser(cond), model.schedule, xb, t, variance=variance, generator=g)
+            parts = terms.double().cpu()*torch.where(t==0, 1., 1/(k*law.law()[t]))
+            owner = router.pick(t)
+            each = [(parts*(owner==e)).sum(1, keepdim=True) for e in range(router.n_experts)]
+            rows.append(torch.cat([prior.double().cpu()[:,None], parts[:,:1], *each], 1))
+            bar.step()
+    rows = torch.cat(rows)                                               # (n, 2 + experts): prior, decoder, each expert's terms
+    total = rows[:,0]+rows[:,2:].sum(1)
+    prior,decoder,*experts = rows.mean(0).tolist()
     return BitsPerDim(total.mean().item(), (total.std()/len(total)**.5).item(), prior, decoder, experts, len(total))

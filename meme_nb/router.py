@@ -14,8 +14,9 @@ from fastcore.basics import patch
 
 # %% ../nbs/05_router.ipynb #f5f34653
 def _in_range(t, T):
-    "`t` as a tensor of whole time-steps; out of [0, T) is refused (on an accelerator left to the index check there: a look would wait for the device)"
+    "`t` as a tensor of whole time-steps; out of [0, T) is refused"
     t = torch.as_tensor(t)
+    # on an accelerator that is left to the index check there: a look would wait for the device
     if t.device.type=='cpu' and t.numel() and not (t.min()>=0 and t.max()<T):
         raise ValueError(f'This router knows time-steps in [0, {T}), but `t` has {t.min():g} to {t.max():g}.')
     return t.long()
@@ -28,7 +29,8 @@ class TableRouter:
         n_experts:int=None # Number of experts; `None`: the largest owner is the last one
     ):
         t = torch.as_tensor(table).cpu()
-        if t.ndim!=1 or not len(t) or t.is_floating_point() or t.dtype==torch.bool: raise ValueError(f'`table` is a list of T whole numbers, the owner of each t, but it has shape {tuple(t.shape)} and {t.dtype}.')
+        if t.ndim!=1 or not len(t) or t.is_floating_point() or t.dtype==torch.bool:
+            raise ValueError(f'`table` is a list of T whole numbers, the owner of each t, but it has shape {tuple(t.shape)} and {t.dtype}.')
         n = int(t.max())+1 if n_experts is None else n_experts
         if t.min()<0 or t.max()>=n: raise ValueError(f'The owners of {n} experts are numbered 0 to {n-1}, but `table` has {t.min()} to {t.max()}.')
         cut = (t.diff()!=0).nonzero()[:,0]+1
@@ -36,9 +38,14 @@ class TableRouter:
         self._tables = {torch.device('cpu'): t.long().clone()}           # once on each device that asks
 
     table = property(lambda self: self._tables[torch.device('cpu')].clone(), doc='Owner of each t, LongTensor (T,)')
-    intervals = property(lambda self: list(zip([0]+self.boundaries, self.boundaries+[self.T])), doc='The runs of one owner, [(lo, hi), ...] from the clean side; `owners` has the expert of each')
-    config = property(lambda self: dict(kind='table', n_experts=self.n_experts, T=self.T, boundaries=self.boundaries, owners=self.owners), doc='JSON-able; `router_from_config` takes it')
-    def __repr__(self): return f"TableRouter({', '.join(f'[{lo}, {hi}) → {n}' for (lo,hi),n in zip(self.intervals, self.owners))})"
+    intervals = property(lambda self: list(zip([0]+self.boundaries, self.boundaries+[self.T])),
+                         doc='The runs of one owner, [(lo, hi), ...] from the clean side; `owners` has the expert of each')
+    config = property(lambda self: dict(kind='table', n_experts=self.n_experts, T=self.T, boundaries=self.boundaries, owners=self.owners),
+                      doc='JSON-able; `router_from_config` takes it')
+
+    def __repr__(self):
+        runs = ', '.join(f'[{lo}, {hi}) → {n}' for (lo,hi),n in zip(self.intervals, self.owners))
+        return f'TableRouter({runs})'
 
 # %% ../nbs/05_router.ipynb #de27ac71
 @patch
@@ -80,14 +87,17 @@ class IntervalRouter(TableRouter):
             raise ValueError(f'{n_experts} experts need {n_experts-1} boundaries that grow strictly between 0 and {T}, but they are {b}.')
         super().__init__(_fill(range(n_experts), b, T), n_experts)
 
-    config = property(lambda self: dict(kind='interval', n_experts=self.n_experts, T=self.T, boundaries=self.boundaries), doc='JSON-able; `router_from_config` takes it')
+    config = property(lambda self: dict(kind='interval', n_experts=self.n_experts, T=self.T, boundaries=self.boundaries),
+                      doc='JSON-able; `router_from_config` takes it')
     def __repr__(self): return f'IntervalRouter({self.intervals})'
 
 # %% ../nbs/05_router.ipynb #184ed9d2
 def _fill(owners, boundaries, T):
     "The table (T,) whose k-th run, between two boundaries, belongs to `owners[k]`"
-    if not isinstance(T, int) or not 1<=T<=1_000_000: raise ValueError(f'`T` is the number of time-steps, a whole number from 1 to 1,000,000, but is {T!r}.')
-    return torch.tensor(list(owners)).repeat_interleave(torch.tensor([hi-lo for lo,hi in zip([0]+boundaries, boundaries+[T])]))
+    if not isinstance(T, int) or not 1<=T<=1_000_000:
+        raise ValueError(f'`T` is the number of time-steps, a whole number from 1 to 1,000,000, but is {T!r}.')
+    lengths = torch.tensor([hi-lo for lo,hi in zip([0]+boundaries, boundaries+[T])])
+    return torch.tensor(list(owners)).repeat_interleave(lengths)
 
 # %% ../nbs/05_router.ipynb #704cdee1
 def _rows(T, schedule, ax, height):
@@ -129,7 +139,8 @@ def snr_boundaries(
 ) -> list: # The n - 1 inner boundaries
     "Boundaries of `n` intervals of equal length in log-SNR"
     equal_boundaries(n, schedule.T)                    # refuses a bad n
-    lam = schedule.logsnr.double(); lam = lam[torch.isfinite(lam)]
+    lam = schedule.logsnr.double()
+    lam = lam[torch.isfinite(lam)]
     levels = lam[0]+(lam[-1]-lam[0])*torch.arange(1, n, dtype=torch.float64)/n
     return _apart(torch.searchsorted(-lam, -levels).tolist(), schedule.T)
 
@@ -141,7 +152,9 @@ def ratio_boundaries(
     "Boundaries by the rule `t >= ratio*T` of Wan 2.2's `boundary_ratio`"
     if not all(0<o<1 for o in ratios): raise ValueError(f'A ratio is a share of the time axis, in (0, 1), but they are {ratios}.')
     b = [math.ceil(o*T) for o in ratios]
-    if any(lo>=hi for lo,hi in zip([0]+b, b+[T])): raise ValueError(f'With T = {T} the ratios {ratios} give the boundaries {b}, and some expert would own nothing: they must grow, further apart.')
+    if any(lo>=hi for lo,hi in zip([0]+b, b+[T])):
+        raise ValueError(f'With T = {T} the ratios {ratios} give the boundaries {b}, and some expert would own nothing: '
+                         'they must grow, further apart.')
     return b
 
 # %% ../nbs/05_router.ipynb #4ce4b3d8
@@ -151,11 +164,15 @@ def complexity_boundaries(
     T:int=None # Number of time-steps; `None`: as many as `monitor` has values
 ) -> list: # The n - 1 inner boundaries
     "Boundaries that give each of `n` intervals the same share of the monitor (@eq-equi)"
-    m = torch.as_tensor(monitor, dtype=torch.float64).cpu(); T = len(m) if T is None and m.ndim else T
-    if m.ndim!=1 or not (m>=0).all() or not 0<m.sum()<math.inf: raise ValueError('`monitor` is a list of finite numbers ≥ 0, not all of them 0, one for each t or bin.')
-    equal_boundaries(n, T)
-    total = torch.cat([m[:1]*0, m.cumsum(0)]); want = total[-1]*torch.arange(1, n, dtype=torch.float64)/n
-    i = torch.searchsorted(total, want).clamp(1, len(m)); part = (want-total[i-1])/m[i-1]
+    m = torch.as_tensor(monitor, dtype=torch.float64).cpu()
+    if T is None and m.ndim: T = len(m)
+    if m.ndim!=1 or not (m>=0).all() or not 0<m.sum()<math.inf:
+        raise ValueError('`monitor` is a list of finite numbers ≥ 0, not all of them 0, one for each t or bin.')
+    equal_boundaries(n, T)                             # refuses a bad n
+    total = torch.cat([m[:1]*0, m.cumsum(0)])
+    want = total[-1]*torch.arange(1, n, dtype=torch.float64)/n
+    i = torch.searchsorted(total, want).clamp(1, len(m))
+    part = (want-total[i-1])/m[i-1]
     return _apart(((i-1+part)*T/len(m)).tolist(), T)
 
 # %% ../nbs/05_router.ipynb #043b1ac4
@@ -182,9 +199,11 @@ def complexity(
     if not 1<=bins<schedule.T: raise ValueError(f'{schedule.T} time-steps have 1 to {schedule.T-1} bins between them, not {bins}.')
     edges,out = torch.linspace(0, schedule.T-1, bins+1, dtype=torch.float64).tolist(),[]
     for lo,hi in zip(edges, edges[1:]):
-        mid = (lo+hi)/2; r0,r,r1 = (_noise_share(schedule, t) for t in (lo,mid,hi))
+        mid = (lo+hi)/2
+        r0,r,r1 = (_noise_share(schedule, t) for t in (lo,mid,hi))
         noise = torch.randn(x0.shape, generator=generator, dtype=x0.dtype, device=generator.device if generator else None).to(x0.device)
-        y = (1-r)*x0+r*noise; v = _velocity(denoise, schedule, y, mid)
+        y = (1-r)*x0+r*noise
+        v = _velocity(denoise, schedule, y, mid)
         turn = _velocity(denoise, schedule, y+(r1-r)*v, hi)-_velocity(denoise, schedule, y+(r0-r)*v, lo)
         out.append(turn.double().flatten(1).norm(dim=1).mean())
     return torch.stack(out).cpu()
@@ -192,59 +211,93 @@ def complexity(
 # %% ../nbs/05_router.ipynb #02534dcb
 def _ahead(loss, cost, price, switches):
     "Least `loss + price·cost` of the bins from b on (@eq-price): (bins+1, prices, hand-overs left, expert before); and that of each choice"
-    unit = loss.T[:,None,None]+price[:,None,None]*cost; bins,N = len(unit),len(cost)
+    unit = loss.T[:,None,None]+price[:,None,None]*cost
+    bins,N = len(unit),len(cost)
     D = loss.new_zeros(bins+1, len(price), 1 if switches is None else switches+1, N)
     for b in reversed(range(bins)):
-        go = unit[b]+D[b+1]; best = go.amin(-1, keepdim=True)
+        go = unit[b]+D[b+1]
+        best = go.amin(-1, keepdim=True)
         if switches is None: D[b] = best
-        else: D[b] = go; D[b,:,1:] = torch.minimum(go[:,1:], best[:,:-1])
+        else:
+            D[b] = go                                                     # the same expert again,
+            D[b,:,1:] = torch.minimum(go[:,1:], best[:,:-1])              # or a hand-over to the best, while one is left
     return unit[:,:,0],D
 
 # %% ../nbs/05_router.ipynb #89ae5a2a
 def _trace(unit, D, switches):
     "For each price, the table (prices, bins) that attains the bound"
-    bins,P,N = unit.shape; S = D.shape[2]; row = torch.arange(P); left,last,out = torch.full((P,), S-1),None,[]
+    bins,P,N = unit.shape
+    row,each = torch.arange(P),torch.arange(N)
+    left,last,out = torch.full((P,), D.shape[2]-1),None,[]                # for each price: hand-overs left, and the expert before
     for b in range(bins):
         cand = unit[b][:,None]+D[b+1]                                     # (prices, hand-overs left, expert)
-        then = left[:,None].expand(P, N) if last is None or switches is None else left[:,None]-(torch.arange(N)!=last[:,None]).long()
-        value = cand[row[:,None], then.clamp(min=0), torch.arange(N)].masked_fill(then<0, math.inf)
-        last = value.argmin(1); left = then[row, last]; out.append(last)
+        free = last is None or switches is None
+        then = left[:,None].expand(P, N) if free else left[:,None]-(each!=last[:,None]).long()
+        value = cand[row[:,None], then.clamp(min=0), each].masked_fill(then<0, math.inf)
+        last = value.argmin(1)
+        left = then[row, last]
+        out.append(last)
     return torch.stack(out, 1)
 
 # %% ../nbs/05_router.ipynb #339634c0
 def _prices(loss, cost, limit, switches):
     "Prices around the one that just meets the budget, and the least loss of the affordable tables met on the way"
-    gap = cost.unique().diff(); gap = gap[gap>1e-9*cost.max()]; top = 2*(loss.amax(0)-loss.amin(0)).sum()/gap.min() if len(gap) else loss.new_ones(())
-    best = loss[cost==cost.min()].sum(1).min()                           # the cheapest expert everywhere
+    gap = cost.unique().diff()
+    gap = gap[gap>1e-9*cost.max()]
+    top = 2*(loss.amax(0)-loss.amin(0)).sum()/gap.min() if len(gap) else loss.new_ones(())      # there the cheapest expert does it all
+    best = loss[cost==cost.min()].sum(1).min()
     grid = torch.cat([loss.new_zeros(1), top*torch.logspace(-9, 0, 63, dtype=torch.float64)])
     for _ in range(3):
-        t = _trace(*_ahead(loss, cost, grid, switches), switches); ok = cost[t].sum(1)<=limit
+        t = _trace(*_ahead(loss, cost, grid, switches), switches)
+        ok = cost[t].sum(1)<=limit
         if ok.any(): best = torch.minimum(best, loss.gather(0, t).sum(1)[ok].min())
-        i = int(ok.int().argmax()) if ok.any() else 63; price = grid[i]
+        i = int(ok.int().argmax()) if ok.any() else 63                                          # the first price that is high enough
+        price = grid[i]
         grid = price+(grid[max(i-1, 0)]-price)*torch.linspace(1, 0, 64, dtype=torch.float64)
-    return torch.cat([price.new_zeros(1), price*torch.logspace(-.6, .6, 16, base=10, dtype=torch.float64), price[None]]),best
+    around = price*torch.logspace(-.6, .6, 16, base=10, dtype=torch.float64)
+    return torch.cat([price.new_zeros(1), around, price[None]]),best
 
+# %% ../nbs/05_router.ipynb #050cd440
 def _front(state, cost, loss):
     "Which labels no other one of the same state beats: growing cost, falling loss"
-    rank = loss.unique(return_inverse=True)[1]; o = loss.argsort(stable=True); o = o[cost[o].argsort(stable=True)]; o = o[state[o].argsort(stable=True)]
-    key = rank[o]-state[o]*(len(o)+1); low = key.cummin(0).values         # ranks, not losses: nothing is rounded
+    rank = loss.unique(return_inverse=True)[1]
+    o = loss.argsort(stable=True)
+    o = o[cost[o].argsort(stable=True)]
+    o = o[state[o].argsort(stable=True)]                       # by state, then by cost, then by loss
+    key = rank[o]-state[o]*(len(o)+1)                          # a later state is below all of an earlier one
+    low = key.cummin(0).values
     return o[torch.cat([key[:1]==key[:1], key[1:]<low[:-1]])]
 
 # %% ../nbs/05_router.ipynb #7382c9c6
 def _search(loss, cost, limit, switches):
     "The owner of each bin (bins,), by labels of partial tables"
     (N,bins),least,each = loss.shape,cost.min(),torch.arange(len(cost))
-    price,best = _prices(loss, cost, limit, switches); D = _ahead(loss, cost, price, switches)[1]; S = D.shape[2]
-    slack = 1e-11*(loss.amax(0).sum()+price*bins*cost.max()); grain = 1e-12*bins*cost.max() or 1.         # far below what counts, far above rounding
-    c = l = loss.new_zeros(1); e,s,back = torch.zeros(1).long(),torch.tensor([S-1]),[]
+    price,best = _prices(loss, cost, limit, switches)
+    D = _ahead(loss, cost, price, switches)[1]
+    S = D.shape[2]
+    slack = 1e-11*(loss.amax(0).sum()+price*bins*cost.max())              # far below what counts, far above rounding;
+    grain = 1e-12*bins*cost.max() or 1.                                   # so is this
+    c = l = loss.new_zeros(1)                                             # of each label: cost and loss,
+    e,s,back = torch.zeros(1).long(),torch.tensor([S-1]),[]               # last expert, hand-overs left; the way back
     for b in range(bins):
-        left = s[:,None]-((each!=e[:,None]) if switches is not None and b else torch.zeros(1, N)).long(); c2,l2 = c[:,None]+cost,l[:,None]+loss[:,b]
-        parent,e2 = ((left>=0)&(c2+(bins-1-b)*least<=limit)).nonzero(as_tuple=True); c2,l2,left = c2[parent,e2],l2[parent,e2],left[parent,e2]
+        handed = each!=e[:,None] if switches is not None and b else torch.zeros(1, N)
+        left,c2,l2 = s[:,None]-handed.long(),c[:,None]+cost,l[:,None]+loss[:,b]
+        parent,e2 = ((left>=0)&(c2+(bins-1-b)*least<=limit)).nonzero(as_tuple=True)
+        c2,l2,left = c2[parent,e2],l2[parent,e2],left[parent,e2]
         bound = l2+(D[b+1][:,left,e2]-price[:,None]*(limit-c2)-slack[:,None]).amax(0)
-        i = (bound<=best).nonzero()[:,0]; i = i[_front((e2*S+left if switches is not None else 0*e2)[i], (c2/grain).round()[i], l2[i])]
-        c,l,e,s = c2[i],l2[i],e2[i],left[i]; back.append((parent[i],e))
-    i,out = int(torch.where(l==l.min(), c, math.inf).argmin()),[]
-    for parent,e in reversed(back): out.append(int(e[i])); i = int(parent[i])
+        i = (bound<=best).nonzero()[:,0]
+        state = e2*S+left if switches is not None else 0*e2
+        i = i[_front(state[i], (c2/grain).round()[i], l2[i])]
+        c,l,e,s = c2[i],l2[i],e2[i],left[i]
+        back.append((parent[i],e))
+    return _way_back(back, int(torch.where(l==l.min(), c, math.inf).argmin()))
+
+def _way_back(back, i):
+    "The owners that led to label `i`, by each bin's (label of the bin before, owner)"
+    out = []
+    for parent,e in reversed(back):
+        out.append(int(e[i]))
+        i = int(parent[i])
     return torch.tensor(out[::-1])
 
 # %% ../nbs/05_router.ipynb #d4c0b50a
@@ -257,13 +310,25 @@ def search_router(
 ) -> TableRouter:
     "The table with the least total loss among all that the budget allows"
     loss,cost = (torch.as_tensor(o, dtype=torch.float64).cpu() for o in (loss,cost))
-    if loss.ndim!=2 or not loss.numel() or cost.shape!=loss.shape[:1]: raise ValueError(f'`loss` has a row for each expert and a column for each bin, and `cost` a value for each expert, but their shapes are {tuple(loss.shape)} and {tuple(cost.shape)}.')
-    if not all((torch.isfinite(o)&(o>=0)).all() for o in (loss,cost)): raise ValueError('Each `loss` and `cost` must be a finite number ≥ 0.')
-    if switches is not None and (not isinstance(switches, int) or switches<0): raise ValueError(f'`switches` is a whole number ≥ 0, or None for any number, but is {switches!r}.')
-    bins = loss.shape[1]; limit = budget+1e-9*bins*cost.max().item(); least = bins*cost.min().item()
+    _check_search(loss, cost, switches)
+    bins = loss.shape[1]
+    limit = budget+1e-9*bins*cost.max().item()
+    least = bins*cost.min().item()
     if not 1<=bins<=T: raise ValueError(f'{T} time-steps have at most {T} bins, but `loss` has {bins}.')
     if not limit>=least: raise ValueError(f'A budget of {budget} is too small: {bins} bins cost at least {least:g}, all done by the cheapest expert.')
-    return TableRouter(_search(loss, cost, limit, None if switches is None or switches>=bins-1 else switches)[torch.arange(T)*bins//T], len(cost))
+    if switches is not None and switches>=bins-1: switches = None          # no limit at all
+    owner = _search(loss, cost, limit, switches)
+    return TableRouter(owner[torch.arange(T)*bins//T], len(cost))
+
+# %% ../nbs/05_router.ipynb #243430de
+def _check_search(loss, cost, switches):
+    "Refuse losses, costs and limits that make no sense, with a sentence"
+    if loss.ndim!=2 or not loss.numel() or cost.shape!=loss.shape[:1]:
+        raise ValueError('`loss` has a row for each expert and a column for each bin, and `cost` a value for each expert, '
+                         f'but their shapes are {tuple(loss.shape)} and {tuple(cost.shape)}.')
+    if not all((torch.isfinite(o)&(o>=0)).all() for o in (loss,cost)): raise ValueError('Each `loss` and `cost` must be a finite number ≥ 0.')
+    if switches is not None and (not isinstance(switches, int) or switches<0):
+        raise ValueError(f'`switches` is a whole number ≥ 0, or None for any number, but is {switches!r}.')
 
 # %% ../nbs/05_router.ipynb #04f90dd8
 class LearnedRouter(nn.Module):
@@ -279,18 +344,28 @@ class LearnedRouter(nn.Module):
         bins:int=100 # Parts of the time axis that keep each expert's mean loss; T at most
     ):
         super().__init__()
-        if schedule is not None and schedule.T!=T: raise ValueError(f'Router and schedule must share one time axis, but have T = {T} and {schedule.T}.')
+        if schedule is not None and schedule.T!=T:
+            raise ValueError(f'Router and schedule must share one time axis, but have T = {T} and {schedule.T}.')
         if n_experts<1 or bins<1: raise ValueError(f'A router needs an expert or more and a bin or more, but has {n_experts} and {bins}.')
-        if isinstance(prior, TableRouter): prior = 5.*nn.functional.one_hot(prior.table, max(prior.n_experts, n_experts))
-        prior = torch.zeros(T, n_experts) if prior is None else torch.as_tensor(prior).float()
-        if prior.shape!=(T,n_experts): raise ValueError(f'The prior must have a score for each of {T} time-steps and {n_experts} experts, but has shape {tuple(prior.shape)}.')
+        prior = _prior(prior, T, n_experts)
         self.n_experts,self.T,self.channels = n_experts,T,channels
         self.config = dict(kind='learned', n_experts=n_experts, T=T, channels=channels, width=width, freqs=freqs, bins=bins)
-        axis = torch.linspace(-1, 1, T) if schedule is None else (schedule.logsnr/8).tanh()
-        for name,o in dict(axis=axis, prior=prior, mean_loss=torch.full((n_experts,min(bins, T)), math.nan)).items(): self.register_buffer(name, o)
+        self.register_buffer('axis', torch.linspace(-1, 1, T) if schedule is None else (schedule.logsnr/8).tanh())
+        self.register_buffer('prior', prior)
+        self.register_buffer('mean_loss', torch.full((n_experts,min(bins, T)), math.nan))
         self.net = nn.Sequential(nn.Linear(1+2*freqs+18*(channels or 0), width), nn.SiLU(), nn.Linear(width, n_experts))
         for o in self.net[-1].parameters(): nn.init.zeros_(o)
+
     def __repr__(self): return f"LearnedRouter({', '.join(f'{k}={v}' for k,v in self.config.items() if k!='kind')})"
+
+# %% ../nbs/05_router.ipynb #5e1e9575
+def _prior(prior, T, n_experts):
+    "`prior` as scores (T, n_experts)"
+    if isinstance(prior, TableRouter): prior = 5.*nn.functional.one_hot(prior.table, max(prior.n_experts, n_experts))
+    prior = torch.zeros(T, n_experts) if prior is None else torch.as_tensor(prior).float()
+    if prior.shape!=(T,n_experts):
+        raise ValueError(f'The prior must have a score for each of {T} time-steps and {n_experts} experts, but has shape {tuple(prior.shape)}.')
+    return prior
 
 # %% ../nbs/05_router.ipynb #46edf47e
 @patch
@@ -299,8 +374,10 @@ def logits(self:LearnedRouter,
     x:Tensor=None # Noisy images (B, C, H, W), for a router that looks at them
 ) -> Tensor: # float32 (B, n_experts)
     "The scores (@eq-scores)"
-    t = _in_range(t, self.T).to(self.axis.device); a = self.axis[t][...,None]
-    wave = a*torch.arange(1, self.config['freqs']+1, device=a.device)*(math.pi/2); parts = [a,wave.sin(),wave.cos()]
+    t = _in_range(t, self.T).to(self.axis.device)
+    a = self.axis[t][...,None]
+    wave = a*torch.arange(1, self.config['freqs']+1, device=a.device)*(math.pi/2)
+    parts = [a,wave.sin(),wave.cos()]
     if self.channels: parts.append(_pooled(x, self.channels))
     with torch.autocast(a.device.type, enabled=False): return self.net(torch.cat(parts, -1))+self.prior[t]
 
@@ -315,8 +392,12 @@ def probs(self:LearnedRouter,
 # %% ../nbs/05_router.ipynb #08eda5e2
 def _pooled(x, channels):
     "Mean, standard deviation and 4 × 4 average of each channel (B, 18C)"
-    if x is None or x.ndim!=4 or x.shape[1]!=channels: raise ValueError(f'This router looks at the noisy images, so it needs `x` of shape (B, {channels}, H, W), but got {None if x is None else tuple(x.shape)}.')
-    x = x.float(); return torch.cat([x.mean((2,3)), x.std((2,3), correction=0), nn.functional.adaptive_avg_pool2d(x, 4).flatten(1)], 1)
+    if x is None or x.ndim!=4 or x.shape[1]!=channels:
+        got = None if x is None else tuple(x.shape)
+        raise ValueError(f'This router looks at the noisy images, so it needs `x` of shape (B, {channels}, H, W), but got {got}.')
+    x = x.float()
+    coarse = nn.functional.adaptive_avg_pool2d(x, 4).flatten(1)
+    return torch.cat([x.mean((2,3)), x.std((2,3), correction=0), coarse], 1)
 
 # %% ../nbs/05_router.ipynb #a928127b
 @patch(as_prop=True)
@@ -334,7 +415,8 @@ def pick(self:LearnedRouter,
     "The expert with the highest score; nothing learns from it: `draw_experts` is for training"
     if self.channels:
         with torch.no_grad(): return self.logits(t, x).argmax(-1)
-    t = _in_range(t, self.T); return self.table.to(t.device).take(t)
+    t = _in_range(t, self.T)
+    return self.table.to(t.device).take(t)
 
 @patch
 def own(self:LearnedRouter,
@@ -358,8 +440,10 @@ def regularizer(self:LearnedRouter,
     entropy:float=0. # h: against undecided time-steps
 ) -> Tensor: # Scalar, to be added to the loss
     "Balance and entropy, each between 0 and 1, by their weights (@eq-balance)"
-    p = self.probs(t, x); H = lambda p: -torch.special.xlogy(p, p.clamp(min=1e-30)).sum(-1)
-    return balance+(entropy*H(p).mean()-balance*H(p.mean(0)))/math.log(self.n_experts) if self.n_experts>1 else 0*p.sum()
+    p = self.probs(t, x)
+    if self.n_experts==1: return 0*p.sum()
+    H = lambda p: -torch.special.xlogy(p, p.clamp(min=1e-30)).sum(-1)
+    return balance+(entropy*H(p).mean()-balance*H(p.mean(0)))/math.log(self.n_experts)
 
 # %% ../nbs/05_router.ipynb #795d5216
 @patch
@@ -390,14 +474,22 @@ def draw_experts(
     generator=None # `torch.Generator` on the device of `logits`
 ) -> tuple: # experts, LongTensor (B, k); weights (B, k), differentiable
     "Experts to train on each sample, and weights that let the router learn from their losses (@eq-route)"
-    p = logits.float().softmax(-1); N = p.shape[1]; q = (1-explore)*p+explore/N
-    if how not in ('expected','gumbel') or not 1<=k<=(N if how=='expected' else 1) or not 0<=explore<=1 or not tau>0:
-        raise ValueError(f"Draw how='expected' with k in 1 … {N}, or 'gumbel' with k = 1, explore in [0, 1] and tau > 0; but they are {how!r}, {k}, {explore} and {tau}.")
+    p = logits.float().softmax(-1)
+    N = p.shape[1]
+    q = (1-explore)*p+explore/N
+    most = N if how=='expected' else 1
+    if how not in ('expected','gumbel') or not 1<=k<=most or not 0<=explore<=1 or not tau>0:
+        raise ValueError(f"Draw how='expected' with k in 1 … {N}, or 'gumbel' with k = 1, explore in [0, 1] and tau > 0; "
+                         f'but they are {how!r}, {k}, {explore} and {tau}.')
     if how=='gumbel':
-        z = q.clamp(min=1e-30).log()-torch.empty_like(q).exponential_(generator=generator).clamp(min=1e-30).log(); n = z.argmax(1, keepdim=True)
-        y = (z/tau).softmax(-1).gather(1, n); return n,1+(y-y.detach())
+        wait = torch.empty_like(q).exponential_(generator=generator)           # minus its logarithm is Gumbel noise
+        z = q.clamp(min=1e-30).log()-wait.clamp(min=1e-30).log()
+        n = z.argmax(1, keepdim=True)
+        y = (z/tau).softmax(-1).gather(1, n)
+        return n,1+(y-y.detach())
     if k==N: return torch.arange(N, device=p.device).expand(len(p), N),p
-    n = q.detach().multinomial(k, replacement=True, generator=generator); return n,p.gather(1, n)/(k*q.detach().gather(1, n))
+    n = q.detach().multinomial(k, replacement=True, generator=generator)
+    return n,p.gather(1, n)/(k*q.detach().gather(1, n))
 
 # %% ../nbs/05_router.ipynb #9782fa9b
 @patch
@@ -409,11 +501,18 @@ def observe(self:LearnedRouter,
     keep:int=100 # About how many samples a mean remembers
 ) -> Tensor: # (B, n_experts)
     "Each expert's usual loss at each t, for `router_loss`; then takes note of these"
-    m = self.mean_loss; b = _in_range(t, self.T).to(m.device)*m.shape[1]//self.T; cell = (experts*m.shape[1]+b[:,None]).flatten()
-    l = losses.detach().float().flatten(); ok = torch.isfinite(l); add = lambda o: m.new_zeros(m.numel()).index_add_(0, cell, torch.where(ok, o, 0)).reshape(m.shape)
-    n = add(torch.ones_like(l)); now = add(l)/n; old = m.clone()
-    m.copy_(torch.where(n>0, torch.where(m.isnan(), now, m+(now-m)*(1-(1-1/keep)**n)), m))
-    usual = torch.where(old.isnan().all(0), m, old); usual = torch.where(usual.isnan(), usual.nanmean(0), usual)
+    m,bins = self.mean_loss,self.mean_loss.shape[1]
+    b = _in_range(t, self.T).to(m.device)*bins//self.T
+    cell = (experts*bins+b[:,None]).flatten()
+    l = losses.detach().float().flatten()
+    ok = torch.isfinite(l)
+    add = lambda o: m.new_zeros(m.numel()).index_add_(0, cell, torch.where(ok, o, 0)).reshape(m.shape)
+    n,old = add(torch.ones_like(l)),m.clone()
+    now = add(l)/n
+    moved = m+(now-m)*(1-(1-1/keep)**n)
+    m.copy_(torch.where(n>0, torch.where(m.isnan(), now, moved), m))
+    usual = torch.where(old.isnan().all(0), m, old)                      # a bin's very first losses serve as their own
+    usual = torch.where(usual.isnan(), usual.nanmean(0), usual)
     return usual.nan_to_num(1.)[:,b].T.clamp(min=1e-12)
 
 # %% ../nbs/05_router.ipynb #7895726a
@@ -425,7 +524,9 @@ def router_loss(
     usual:Tensor # Each expert's usual loss (B, N), > 0, as `observe` gives it
 ) -> Tensor: # (B,): has the value of the weighted losses, and a gradient for the router
     "Trains experts and router at once (@eq-route)"
-    p,w = logits.float().softmax(-1),weights.detach(); book,surprise = (p*usual).sum(1),((weights-w)*(losses.detach()-usual.gather(1, experts))).sum(1)
+    p,w = logits.float().softmax(-1),weights.detach()
+    book = (p*usual).sum(1)
+    surprise = ((weights-w)*(losses.detach()-usual.gather(1, experts))).sum(1)
     return (w*losses).sum(1)+(book-book.detach()+surprise)/book.detach()
 
 # %% ../nbs/05_router.ipynb #e7f98b43
@@ -447,9 +548,13 @@ def plot(self:LearnedRouter,
 ):
     "The probability of each expert along t, stacked"
     if self.channels: self.table                                     # refuses: there is no such curve
-    rows,p = _rows(self.T, schedule, ax, 1.2),self.probs(torch.arange(self.T)).cpu(); names = [f'expert {i}' for i in range(self.n_experts)]
-    for ax,name,at in rows: ax.stackplot(at[:-1], p.T, labels=names, colors=[f'C{i%10}' for i in range(self.n_experts)]); ax.set(xlabel=name, xlim=(at[0],at[-1]), ylim=(0,1), yticks=[0,1])
-    rows[0][0].legend(fontsize=7, loc='center left', bbox_to_anchor=(1,.5)); return [ax for ax,*_ in rows]
+    rows,p = _rows(self.T, schedule, ax, 1.2),self.probs(torch.arange(self.T)).cpu()
+    names = [f'expert {i}' for i in range(self.n_experts)]
+    for ax,name,at in rows:
+        ax.stackplot(at[:-1], p.T, labels=names, colors=[f'C{i%10}' for i in range(self.n_experts)])
+        ax.set(xlabel=name, xlim=(at[0],at[-1]), ylim=(0,1), yticks=[0,1])
+    rows[0][0].legend(fontsize=7, loc='center left', bbox_to_anchor=(1,.5))
+    return [ax for ax,*_ in rows]
 
 # %% ../nbs/05_router.ipynb #711257e5
 def _runs(t):
@@ -476,10 +581,14 @@ class SoftIntervals:
 @patch
 def _own(self:SoftIntervals, expert):
     "The expert's time-steps, or all where it has none; their runs, and with `draw` the share of each run"
-    t,T = self.router.own(expert),self.router.T; t = t if len(t) else torch.arange(T); runs = _runs(t)
+    t,T = self.router.own(expert),self.router.T
+    if not len(t): t = torch.arange(T)
+    runs = _runs(t)
     if self.draw is None: return t,runs,None
-    law = self.draw.law(0, T); mass = torch.stack([law[lo:hi].sum() for lo,hi in runs])
-    return t,runs,mass/mass.sum() if mass.sum()>0 else torch.tensor([hi-lo for lo,hi in runs], dtype=torch.float64)/len(t)
+    law = self.draw.law(0, T)
+    mass = torch.stack([law[lo:hi].sum() for lo,hi in runs])
+    if not mass.sum()>0: mass = torch.tensor([hi-lo for lo,hi in runs], dtype=torch.float64)      # a law that is 0 on all of them
+    return t,runs,mass/mass.sum()
 
 # %% ../nbs/05_router.ipynb #8c050767
 @patch
@@ -490,21 +599,25 @@ def sample(self:SoftIntervals,
 ) -> Tensor: # LongTensor (batch,)
     "Draw time-steps for one expert"
     (ts,runs,mass),T = self._own(expert),self.router.T
-    own,u = torch.rand(2, batch, generator=generator, dtype=torch.float64); own = own<self.p[expert]
+    own,u = torch.rand(2, batch, generator=generator, dtype=torch.float64)
+    own = own<self.p[expert]
     if self.draw is None: return torch.where(own, ts[(u*len(ts)).long()], (u*T).long())
-    where = torch.full((batch,), len(runs)); n = int(own.sum())
+    where = torch.full((batch,), len(runs))                              # the number of a run; beyond the last: all t
+    n = int(own.sum())
     where[own] = mass.multinomial(n, replacement=True, generator=generator) if n and len(runs)>1 else 0
     t = torch.empty_like(where)
     for i,span in enumerate(runs+[(0,T)]): t[where==i] = self.draw.sample(int((where==i).sum()), *span, generator)
     return t
 
+# %% ../nbs/05_router.ipynb #b66b29f0
 @patch
 def law(self:SoftIntervals,
     expert:int # Whose training
 ) -> Tensor: # Probabilities (T,), sum 1
     "The exact probability of each t in `sample` (@eq-soft)"
-    (ts,runs,mass),T = self._own(expert),self.router.T; p = self.p[expert]
-    law = (1-p)*(torch.full((T,), 1/T, dtype=torch.float64) if self.draw is None else self.draw.law(0, T))
+    (ts,runs,mass),T,p = self._own(expert),self.router.T,self.p[expert]
+    everywhere = torch.full((T,), 1/T, dtype=torch.float64) if self.draw is None else self.draw.law(0, T)
+    law = (1-p)*everywhere
     if self.draw is None: law[ts] += p/len(ts)
     else:
         for (lo,hi),m in zip(runs, mass): law[lo:hi] += p*m*self.draw.law(lo, hi)
@@ -525,9 +638,12 @@ def router_from_config(
     schedule=None # For a learned router on the axis of log-SNR; a state that is loaded brings the axis along
 ):
     "The router that `config` describes; a learned one still needs its `load_state_dict`"
-    kw = dict(config); kind = kw.pop('kind', None); kinds = dict(interval=IntervalRouter, table=_from_runs, learned=LearnedRouter)
+    kw = dict(config)
+    kind = kw.pop('kind', None)
+    kinds = dict(interval=IntervalRouter, table=_from_runs, learned=LearnedRouter)
     if kind not in list(kinds): raise ValueError(f'This version knows routers of kind {", ".join(kinds)}; the config says {kind!r}.')
-    try: return kinds[kind](**kw, **(dict(schedule=schedule) if kind=='learned' else {}))
+    more = dict(schedule=schedule) if kind=='learned' else {}
+    try: return kinds[kind](**kw, **more)
     except TypeError as e: raise ValueError(f'The {kind} router does not take these arguments: {e}.') from e
 
 # %% ../nbs/05_router.ipynb #8763ee48
@@ -535,5 +651,6 @@ def _from_runs(n_experts, T, boundaries, owners):
     "The `TableRouter` with these runs"
     b = list(boundaries)
     if not all(isinstance(o, int) for o in b+[T]) or len(owners)!=len(b)+1 or any(lo>=hi for lo,hi in zip([0]+b, b+[T])):
-        raise ValueError(f'A table of {T} time-steps has boundaries that grow strictly between 0 and {T}, and one owner more than boundaries, but they are {b} and {owners}.')
+        raise ValueError(f'A table of {T} time-steps has boundaries that grow strictly between 0 and {T}, and one owner more than boundaries, '
+                         f'but they are {b} and {owners}.')
     return TableRouter(_fill(owners, b, T), n_experts)

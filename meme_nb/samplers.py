@@ -26,23 +26,31 @@ def randn(
     shape, # (B, ...)
     generator=None, # One generator, or a list of B of them
     device='cpu', # Where the result goes; drawn on the generator's own device
-    dtype=torch.float32
+    dtype=torch.float32 # Of the result
 ) -> Tensor:
     "Standard normal noise, sample by sample where `generator` is a list"
-    if not isinstance(generator, (list,tuple)): return torch.randn(shape, generator=generator, dtype=dtype, device=generator.device if generator else device).to(device)
+    if not isinstance(generator, (list,tuple)):
+        where = generator.device if generator else device
+        return torch.randn(shape, generator=generator, dtype=dtype, device=where).to(device)
     if len(generator)!=shape[0]: raise ValueError(f'{len(generator)} generators were given for a batch of {shape[0]}: pass one for each sample.')
     return torch.stack([torch.randn(shape[1:], generator=g, dtype=dtype, device=g.device) for g in generator]).to(device)
 
 # %% ../nbs/02_samplers.ipynb #9c29a66d
+def _levels(schedule, ts):
+    "alpha and sigma at the time-steps of the list `ts`, float64"
+    x,whole = torch.empty(1, dtype=torch.float64),all(isinstance(t, int) for t in ts)
+    if whole and ts[0]<schedule.T: return schedule._tables(x.device, x.dtype).index_select(1, torch.tensor(ts, dtype=torch.long))  # as `at`, faster
+    return schedule.at(torch.tensor(ts, dtype=x.dtype), x)
+
+# %% ../nbs/02_samplers.ipynb #e2b5960d
 def _path(schedule, timesteps):
     "The time-steps as a list, and the levels (alpha, sigma) that each step leaves and reaches: float64, the clean image (1, 0) the last"
     ts = timesteps.tolist() if isinstance(timesteps, Tensor) else list(timesteps)
     if not ts or any(not a>b for a,b in zip(ts, ts[1:])):
         raise ValueError(f'Time-steps must fall strictly from the noise side to the clean side, but are {ts[:8]}{"..." if len(ts)>8 else ""}.')
     if ts[-1]<0: raise ValueError(f'Time-steps end at 0 or before, and the clean image comes after the last by itself; the last one is {ts[-1]}.')
-    x = torch.empty(1, dtype=torch.float64); t = torch.tensor(ts, dtype=torch.long if all(isinstance(o, int) for o in ts) else x.dtype)
-    a,s = schedule._tables(x.device, x.dtype).index_select(1, t) if not t.is_floating_point() and ts[0]<schedule.T else schedule.at(t.to(x.dtype), x)         # the first is the same, faster
-    return ts,(a,s),(torch.cat([a[1:],x.new_ones(1)]),torch.cat([s[1:],x.new_zeros(1)]))
+    a,s = _levels(schedule, ts)
+    return ts,(a,s),(torch.cat([a[1:],a.new_ones(1)]),torch.cat([s[1:],s.new_zeros(1)]))
 
 # %% ../nbs/02_samplers.ipynb #28783121
 class LateBar:
@@ -51,7 +59,9 @@ class LateBar:
         total:int, # Steps of the work
         comment:str='', # Beside the bar
         delay:float=1. # Seconds
-    ): self.total,self.comment,self.delay,self.done,self.bar,self.start = total,comment,delay,0,None,time.monotonic()
+    ):
+        self.total,self.comment,self.delay = total,comment,delay
+        self.done,self.bar,self.start = 0,None,time.monotonic()
 
 # %% ../nbs/02_samplers.ipynb #a197a2c1
 @patch
@@ -78,7 +88,8 @@ def dynamic_threshold(
     "A function that scales each image into [-1, 1] by its own `p`-quantile of |x0|, and clips the rest (arXiv 2205.11487)"
     if not 0<p<=1: raise ValueError(f'`p` is a share of the pixels, above 0 and up to 1, but is {p}.')
     def f(x0):
-        size = x0.flatten(1).abs(); top = size.kthvalue(math.ceil(p*size.shape[1]), dim=1).values.clamp(min=1)     # torch's own quantile takes small tensors only
+        size = x0.flatten(1).abs()
+        top = size.kthvalue(math.ceil(p*size.shape[1]), dim=1).values.clamp(min=1)             # torch's own quantile takes small tensors only
         return (x0/top.reshape(-1, *[1]*(x0.ndim-1))).clamp(-1, 1)
     return f
 
@@ -94,9 +105,12 @@ def walk(
     progress:bool=True # A bar over more than 5 steps, once they take more than a second
 ) -> Tensor: # Clean images (B, C, H, W)
     "Take `x` from noise to image: the frame of every sampler"
-    dtype = x.dtype; x = x.float() if dtype in (torch.float16,torch.bfloat16) else x
+    dtype = x.dtype
+    if dtype in (torch.float16,torch.bfloat16): x = x.float()
     bar = LateBar(len(ts), 'sampling') if progress and len(ts)>5 else None
-    def changed(x, t): x0 = denoise(x.to(dtype), t).to(x.dtype); return threshold(x0) if threshold else x0
+    def changed(x, t):
+        x0 = denoise(x.to(dtype), t).to(x.dtype)
+        return threshold(x0) if threshold else x0
     guess = denoise if x.dtype==dtype and not threshold else changed
     def noise(): return randn(x.shape, generator, x.device, x.dtype)
     for i,t in enumerate(ts):
@@ -135,16 +149,23 @@ def ddpm(
     **kwargs
 ) -> Tensor: # Clean images (B, C, H, W)
     "Ancestral sampling (arXiv 2006.11239, algorithm 2)"
-    ts,now,then = _path(schedule, timesteps); keep,clean,_ = _reverse(*now, *then)
+    ts,now,then = _path(schedule, timesteps)
+    keep,clean,_ = _reverse(*now, *then)
     small,large = (torch.where(then[1]>0, o, 0.) for o in _reverse_variances(*now, *then))
-    if variance in ('small','large'): return _affine(denoise, x, ts, keep, clean, dict(small=small, large=large)[variance].sqrt(), **kwargs)
+    if variance in ('small','large'):
+        return _affine(denoise, x, ts, keep, clean, dict(small=small, large=large)[variance].sqrt(), **kwargs)
     if variance!='learned': raise ValueError(f"`variance` is 'small', 'large' or 'learned', but is {variance!r}.")
-    if not hasattr(denoise, 'with_variance'): raise ValueError("This denoiser has not learned its variance (it has no `with_variance(x, t)`): choose 'small' or 'large'.")
+    if not hasattr(denoise, 'with_variance'):
+        raise ValueError("This denoiser has not learned its variance (it has no `with_variance(x, t)`): choose 'small' or 'large'.")
     last = {}
-    def both(x, t): x0,last['v'] = denoise.with_variance(x, t); return x0
+    def both(x, t):
+        x0,last['v'] = denoise.with_variance(x, t)
+        return x0
     def step(i, t, x, x0, guess, noise):
         x = x*keep[i] + clean[i]*x0
-        return x + (_log_variance(last['v'].to(x.dtype), small[i], large[i])/2).exp()*noise() if small[i]>0 else x
+        if not small[i]>0: return x
+        log_var = _log_variance(last['v'].to(x.dtype), small[i], large[i])
+        return x + (log_var/2).exp()*noise()
     return walk(step, both, x, ts, **kwargs)
 
 # %% ../nbs/02_samplers.ipynb #bd62201a
@@ -159,19 +180,26 @@ def repaint(
 ) -> Tensor: # Clean images (B, C, H, W)
     "Ancestral sampling with every step taken several times (arXiv 2201.09865, algorithm 1 with jumps of one step)"
     if not isinstance(rounds, int) or rounds<1: raise ValueError(f'`rounds` says how often each step is taken, at least once, but is {rounds!r}.')
-    ts,now,then = _path(schedule, timesteps); keep,clean,var = (o.tolist() for o in _reverse(*now, *then)); ratio = now[0]/then[0]
-    again,fresh = ratio.tolist(),(now[1]**2-(ratio*then[1])**2).sqrt().tolist(); last = len(ts)-1
+    ts,now,then = _path(schedule, timesteps)
+    keep,clean,var = (o.tolist() for o in _reverse(*now, *then))
+    ratio,last = now[0]/then[0],len(ts)-1
+    again,fresh = ratio.tolist(),(now[1]**2-(ratio*then[1])**2).sqrt().tolist()
     def down(i, x, x0, noise): return x*keep[i] + clean[i]*x0 + (var[i]**.5*noise() if i<last else 0)
     def step(i, t, x, x0, guess, noise):
         x = down(i, x, x0, noise)
-        for _ in range(rounds-1 if i<last else 0): x = again[i]*x + fresh[i]*noise(); x = down(i, x, guess(x, t), noise)
+        for _ in range(rounds-1 if i<last else 0):
+            x = again[i]*x + fresh[i]*noise()
+            x = down(i, x, guess(x, t), noise)
         return x
     return walk(step, denoise, x, ts, **kwargs)
 
 # %% ../nbs/02_samplers.ipynb #80a7f5af
 def _ddim(a, s, ap, sp, eta=0.):
     "keep, clean, fresh of steps from levels (a, s) to (ap, sp) (@eq-ddim)"
-    fresh = eta*_reverse(a, s, ap, sp)[2].sqrt() if eta else torch.zeros_like(s); keep = (sp**2-fresh**2).sqrt()/s if eta else sp/s
+    if eta:
+        fresh = eta*_reverse(a, s, ap, sp)[2].sqrt()
+        keep = (sp**2-fresh**2).sqrt()/s
+    else: fresh,keep = torch.zeros_like(s),sp/s
     return keep,ap-keep*a,fresh
 
 # %% ../nbs/02_samplers.ipynb #5e0e74c8
@@ -193,18 +221,24 @@ def ddim(
 def _heun(a, s, ap, sp, flow):
     "The weight b of steps from levels (a, s) to (ap, sp), 0 in the last, to the clean image (@eq-heun)"
     a,s,ap,sp = a[:-1],s[:-1],ap[:-1],sp[:-1]
-    return torch.where((s>200*a)|flow, (ap+sp)/2*(s/(a+s)*(ap+sp)/sp-1), ap/2*(s*ap/(a*sp)-1)).tolist()+[0.]
+    in_flow_time = (ap+sp)/2*(s/(a+s)*(ap+sp)/sp-1)
+    in_level = ap/2*(s*ap/(a*sp)-1)
+    return torch.where((s>200*a)|flow, in_flow_time, in_level).tolist()+[0.]
 
 # %% ../nbs/02_samplers.ipynb #795927b7
 def _churn(schedule, ts, a, s, churn, s_min, s_max, s_noise):
     "Time-steps and levels raised by churn; and for each step what to keep of x and how much noise to add"
     if not churn>=0: raise ValueError(f'`churn` is an amount of noise ≥ 0, but is {churn}.')
-    bar = s/a; gamma = torch.where((bar>=s_min)&(bar<=s_max), min(churn/len(ts), 2**.5-1), 0.)
-    up = torch.minimum(bar*(1+gamma), schedule._sigma[-1]/schedule._alpha[-1]); moved = (up>bar)&up.isfinite()
-    t = torch.where(moved, schedule.time_at(-2*up.log()), torch.tensor(ts, dtype=torch.float64)); new = schedule.at(t, bar)
-    a1,s1 = (torch.where(moved, *o) for o in zip(new, (a,s)))
-    noise = torch.where(moved, s_noise*a1*(up**2-bar**2).sqrt(), 0.)
-    return [x if m else old for x,old,m in zip(t.tolist(), ts, moved)],a1,s1,torch.where(moved, a1/a, 1.).tolist(),noise.tolist()
+    level = s/a
+    gamma = torch.where((level>=s_min)&(level<=s_max), min(churn/len(ts), 2**.5-1), 0.)
+    up = torch.minimum(level*(1+gamma), schedule._sigma[-1]/schedule._alpha[-1])
+    moved = (up>level)&up.isfinite()
+    t = torch.where(moved, schedule.time_at(-2*up.log()), torch.tensor(ts, dtype=torch.float64))
+    a1,s1 = (torch.where(moved, new, old) for new,old in zip(schedule.at(t, level), (a,s)))
+    keep = torch.where(moved, a1/a, 1.)
+    noise = torch.where(moved, s_noise*a1*(up**2-level**2).sqrt(), 0.)
+    ts = [new if m else old for new,old,m in zip(t.tolist(), ts, moved)]
+    return ts,a1,s1,keep.tolist(),noise.tolist()
 
 # %% ../nbs/02_samplers.ipynb #64830065
 @delegates(walk)
@@ -218,7 +252,8 @@ def _edm(denoise, x, schedule, timesteps, second, *,
     "arXiv 2206.00364, algorithm 2, for any schedule"
     ts,now,then = _path(schedule, timesteps)
     up,a,s,scale,extra = _churn(schedule, ts, *now, churn, s_min, s_max, s_noise) if churn else (ts,*now,None,[0.]*len(ts))
-    keep,clean,_ = _ddim(a, s, *then); keep,clean = _factors(keep, x),clean.tolist()
+    keep,clean,_ = _ddim(a, s, *then)
+    keep,clean = _factors(keep, x),clean.tolist()
     b = _heun(a, s, *then, schedule._alpha[-1]==0) if second else [0.]*len(ts)
     def raised(i, x, noise): return (x*scale[i]).add_(noise(), alpha=extra[i]) if i<len(ts) and extra[i] else x
     def step(i, t, x, x0, guess, noise):
@@ -235,7 +270,7 @@ def euler(
     x:Tensor, # Noise (B, C, H, W), at the level of the first time-step
     schedule:NoiseSchedule, # The schedule that `denoise` was trained with
     timesteps, # Strictly decreasing time-steps
-    **kwargs # As for `walk`; and `churn`: noise to add over the whole path, at levels sigma/alpha from `s_min` to `s_max`, of standard deviation `s_noise`
+    **kwargs # As for `walk`; and `churn`: noise to add over the path, of standard deviation `s_noise`, at sigma/alpha from `s_min` to `s_max`
 ) -> Tensor: # Clean images (B, C, H, W)
     "Euler's method on sigma/alpha, or on the flow (arXiv 2206.00364, algorithm 2 without its second order)"
     return _edm(denoise, x, schedule, timesteps, False, **kwargs)
@@ -247,7 +282,7 @@ def heun(
     x:Tensor, # Noise (B, C, H, W), at the level of the first time-step
     schedule:NoiseSchedule, # The schedule that `denoise` was trained with
     timesteps, # Strictly decreasing time-steps
-    **kwargs # As for `walk`; and `churn`: noise to add over the whole path, at levels sigma/alpha from `s_min` to `s_max`, of standard deviation `s_noise`
+    **kwargs # As for `walk`; and `churn`: noise to add over the path, of standard deviation `s_noise`, at sigma/alpha from `s_min` to `s_max`
 ) -> Tensor: # Clean images (B, C, H, W)
     "Heun's method, second order at two network calls a step (arXiv 2206.00364, algorithm 2)"
     return _edm(denoise, x, schedule, timesteps, True, **kwargs)
@@ -255,7 +290,9 @@ def heun(
 # %% ../nbs/02_samplers.ipynb #f16f6158
 def _2m(a, s, ap, sp, fresh_start):
     "The weight w of the last guess in each step (@eq-2m); 0 where there is none to use"
-    h = (ap*s/(sp*a)).log(); w = torch.zeros_like(h); w[1:] = h[1:]/(2*h[:-1])
+    h = (ap*s/(sp*a)).log()
+    w = torch.zeros_like(h)
+    w[1:] = h[1:]/(2*h[:-1])
     return torch.where((sp>0) & ~torch.tensor(fresh_start), w, 0.)
 
 # %% ../nbs/02_samplers.ipynb #8e52fbb9
@@ -269,10 +306,12 @@ def dpmpp_2m(
     **kwargs
 ) -> Tensor: # Clean images (B, C, H, W)
     "DPM-Solver++ (2M), second order at one network call a step (arXiv 2211.01095, algorithm 2)"
-    ts,now,then = _path(schedule, timesteps); owner = getattr(denoise, 'owner', None)
+    ts,now,then = _path(schedule, timesteps)
+    owner = getattr(denoise, 'owner', None)
     who = [owner(t) if owner and not across else None for t in ts]
     w = _2m(*now, *then, [p!=q for p,q in zip(who[:1]+who, who)]).tolist()
-    keep,clean,_ = _ddim(*now, *then); keep,clean,last = _factors(keep, x),clean.tolist(),[None]
+    keep,clean,_ = _ddim(*now, *then)
+    keep,clean,last = _factors(keep, x),clean.tolist(),[None]
     def step(i, t, x, x0, guess, noise):
         y = (x*keep[i]).add_(x0, alpha=clean[i]*(1+w[i]))
         if w[i]: y.add_(last[0], alpha=-clean[i]*w[i])

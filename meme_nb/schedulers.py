@@ -40,7 +40,9 @@ class NoiseSchedule:
     snr = property(lambda self: (self._alpha/self._sigma).square().float(), doc='Signal-to-noise ratio alpha²/sigma²')
     logsnr = property(lambda self: 2*(self._alpha/self._sigma).log().float(), doc='log(alpha²/sigma²), strictly decreasing')
     config = property(lambda self: copy.deepcopy(self._config), doc='JSON-able dict that `NoiseSchedule.from_config` takes')
-    def __repr__(self): return f"NoiseSchedule({', '.join(f'{k}={v}' for k,v in {**self._config, 'T':self.T}.items() if not isinstance(v, list))})"
+    def __repr__(self):
+        shown = {k:v for k,v in {**self._config, 'T':self.T}.items() if not isinstance(v, list)}
+        return f"NoiseSchedule({', '.join(f'{k}={v}' for k,v in shown.items())})"
 
 # %% ../nbs/01_schedulers.ipynb #2145ce96
 def _from_betas(betas, **config):
@@ -50,7 +52,8 @@ def _from_betas(betas, **config):
     return NoiseSchedule(abar.sqrt(), (-torch.expm1(torch.log1p(-betas).cumsum(0))).sqrt(), config)
 
 def _check_T(T):
-    if not isinstance(T, int) or not 1<=T<=1_000_000: raise ValueError(f'`T` is the number of time-steps, a whole number from 1 to 1,000,000, but is {T!r}.')
+    if not isinstance(T, int) or not 1<=T<=1_000_000:
+        raise ValueError(f'`T` is the number of time-steps, a whole number from 1 to 1,000,000, but is {T!r}.')
 
 def _check_betas(beta_start, beta_end):
     if not 0<beta_start<=beta_end<1: raise ValueError(f'Need 0 < beta_start ≤ beta_end < 1, but they are {beta_start} and {beta_end}.')
@@ -63,7 +66,8 @@ def linear_schedule(
 ) -> NoiseSchedule:
     "Step variances linear in t: DDPM's schedule (arXiv 2006.11239, section 4)"
     _check_T(T); _check_betas(beta_start, beta_end)
-    return _from_betas(torch.linspace(beta_start, beta_end, T, dtype=torch.float64), kind='linear', T=T, beta_start=beta_start, beta_end=beta_end)
+    betas = torch.linspace(beta_start, beta_end, T, dtype=torch.float64)
+    return _from_betas(betas, kind='linear', T=T, beta_start=beta_start, beta_end=beta_end)
 
 # %% ../nbs/01_schedulers.ipynb #049e6ac6
 def scaled_linear_schedule(
@@ -73,7 +77,8 @@ def scaled_linear_schedule(
 ) -> NoiseSchedule:
     "Square roots of the step variances linear in t: latent diffusion's schedule (arXiv 2112.10752)"
     _check_T(T); _check_betas(beta_start, beta_end)
-    return _from_betas(torch.linspace(beta_start**.5, beta_end**.5, T, dtype=torch.float64)**2, kind='scaled_linear', T=T, beta_start=beta_start, beta_end=beta_end)
+    betas = torch.linspace(beta_start**.5, beta_end**.5, T, dtype=torch.float64)**2
+    return _from_betas(betas, kind='scaled_linear', T=T, beta_start=beta_start, beta_end=beta_end)
 
 # %% ../nbs/01_schedulers.ipynb #ff354a8a
 def sigmoid_schedule(
@@ -101,28 +106,33 @@ def cosine_schedule(
 def _check_shift(shift):
     if not 0<shift<math.inf: raise ValueError(f'`shift` is a number > 0, and 1 shifts nothing, but it is {shift}.')
 
+# %% ../nbs/01_schedulers.ipynb #71ae35b8
 def flow_schedule(
     T:int=1000, # Number of time-steps
     shift:float=1.0 # > 1 moves time-steps to the noise side (3 for images of 1024 x 1024 in arXiv 2403.03206)
 ) -> NoiseSchedule:
     "The straight path of flow matching, `alpha = 1 - sigma` (@eq-flow)"
-    _check_T(T)
-    _check_shift(shift)
-    u = torch.arange(1, T+1, dtype=torch.float64)/T; sigma = shift*u/(1+(shift-1)*u)
-    return NoiseSchedule((1-u)/(1+(shift-1)*u), sigma, dict(kind='flow', T=T, shift=shift))         # 1 - sigma, without losing its digits
+    _check_T(T); _check_shift(shift)
+    u = torch.arange(1, T+1, dtype=torch.float64)/T
+    sigma = shift*u/(1+(shift-1)*u)
+    alpha = (1-u)/(1+(shift-1)*u)                                        # 1 - sigma, without losing its digits
+    return NoiseSchedule(alpha, sigma, dict(kind='flow', T=T, shift=shift))
 
 # %% ../nbs/01_schedulers.ipynb #08d973a1
 def _check_preserving(schedule):
     a,s = schedule._alpha,schedule._sigma
-    if not torch.allclose(a**2+s**2, torch.ones_like(a)): raise ValueError(f'This is for a variance preserving schedule, but alpha² + sigma² is not 1 in {schedule}; a flow is shifted by `flow_schedule(shift=...)`.')
+    if not torch.allclose(a**2+s**2, torch.ones_like(a)):
+        raise ValueError(f'This is for a variance preserving schedule, but alpha² + sigma² is not 1 in {schedule}; '
+                         'a flow is shifted by `flow_schedule(shift=...)`.')
 
+# %% ../nbs/01_schedulers.ipynb #9b36e7a5
 def zero_terminal_snr(
     schedule:NoiseSchedule # A variance preserving schedule
 ) -> NoiseSchedule:
     "`schedule` with `alpha` moved and stretched to end at 0 (arXiv 2305.08891, algorithm 1)"
-    a,s = schedule._alpha,schedule._sigma
     _check_preserving(schedule)
     if schedule.T<2: raise ValueError('A schedule of one time-step has no first and last one to rescale between.')
+    a = schedule._alpha
     a = (a-a[-1])*(a[0]/(a[0]-a[-1]))
     return NoiseSchedule(a, (1-a**2).sqrt(), dict(kind='zero_terminal_snr', schedule=schedule.config))
 
@@ -152,32 +162,43 @@ def plot(self:NoiseSchedule,
     return axs
 
 # %% ../nbs/01_schedulers.ipynb #58301404
-_kinds = dict(linear=linear_schedule, scaled_linear=scaled_linear_schedule, sigmoid=sigmoid_schedule, cosine=cosine_schedule, flow=flow_schedule,
+_kinds = dict(
+    linear=linear_schedule, scaled_linear=scaled_linear_schedule, sigmoid=sigmoid_schedule, cosine=cosine_schedule, flow=flow_schedule,
     zero_terminal_snr=lambda schedule: zero_terminal_snr(NoiseSchedule.from_config(schedule)),
-    shifted=lambda schedule, shift: shifted(NoiseSchedule.from_config(schedule), shift), table=lambda alpha, sigma: NoiseSchedule(alpha, sigma))
+    shifted=lambda schedule, shift: shifted(NoiseSchedule.from_config(schedule), shift),
+    table=lambda alpha, sigma: NoiseSchedule(alpha, sigma))
 
+# %% ../nbs/01_schedulers.ipynb #5d2f96b0
 @patch(cls_method=True)
 def from_config(cls:NoiseSchedule,
     config:dict # As `NoiseSchedule.config` gives it
 ) -> NoiseSchedule:
     "The schedule that `config` describes"
-    kw = dict(config); kind = kw.pop('kind', None)
+    kw = dict(config)
+    kind = kw.pop('kind', None)
     if kind not in _kinds: raise ValueError(f'A schedule\'s config names its `kind`, one of {", ".join(_kinds)}; this one says {kind!r}.')
     try: return _kinds[kind](**kw)
     except (TypeError, RecursionError) as e: raise ValueError(f'The {kind} schedule does not take these arguments: {e}.') from e
 
 # %% ../nbs/01_schedulers.ipynb #f2cb7668
 def _check_t(t, T):
-    "Refuse any `t` outside [0, T-1] (on an accelerator left to the index check there: a look would wait for the device)"
-    lo,hi = (t.min(),t.max()) if isinstance(t, Tensor) and t.numel() and t.device.type=='cpu' else (0,0) if isinstance(t, Tensor) else (t,t)
-    if lo<0 or hi>T-1: raise ValueError(f'Time-steps run from 0 (clean side) to {T-1} (noise side), but `t` has {float(lo):g} to {float(hi):g}.')
+    "Refuse any `t` outside [0, T-1]"
+    if isinstance(t, Tensor):
+        if not t.numel() or t.device.type!='cpu': return                 # a look would wait for the accelerator; its index check remains
+        lo,hi = t.min(),t.max()
+    else: lo,hi = t,t
+    if lo<0 or hi>T-1:
+        raise ValueError(f'Time-steps run from 0 (clean side) to {T-1} (noise side), but `t` has {float(lo):g} to {float(hi):g}.')
 
 # %% ../nbs/01_schedulers.ipynb #8551fa37
 def _polar(tab, t):
     "`tab` (2, T) at fractional `t`: angle and length of (alpha, sigma) linear between neighbours"
-    lo = t.floor().long(); hi = (lo+1).clamp(max=tab.shape[1]-1); w = (t-lo).to(tab.dtype)
+    lo = t.floor().long()
+    hi = (lo+1).clamp(max=tab.shape[1]-1)
+    w = (t-lo).to(tab.dtype)
     (a0,s0),(a1,s1) = tab[:,lo],tab[:,hi]
-    angle,size = torch.atan2(s0,a0).lerp(torch.atan2(s1,a1), w),torch.hypot(a0,s0).lerp(torch.hypot(a1,s1), w)
+    angle = torch.atan2(s0, a0).lerp(torch.atan2(s1, a1), w)
+    size = torch.hypot(a0, s0).lerp(torch.hypot(a1, s1), w)
     return size*angle.cos(),size*angle.sin()
 
 # %% ../nbs/01_schedulers.ipynb #4f9bd6fd
@@ -226,7 +247,8 @@ def _pq(kind, a, s):
 def _check_signal(self:NoiseSchedule, t, kind):
     "Refuse to read an image off its noise where there is no image in it, which can be at T-1 only"
     if kind=='eps' and self._alpha[-1]==0 and torch.as_tensor(t==self.T-1).any():
-        raise ValueError(f"At t = {self.T-1} this schedule is pure noise (alpha = 0): an 'eps' prediction says nothing about the image there. Predict 'v', 'flow' or 'x0', or stop before.")
+        raise ValueError(f"At t = {self.T-1} this schedule is pure noise (alpha = 0): an 'eps' prediction says nothing about the image there. "
+                         "Predict 'v', 'flow' or 'x0', or stop before.")
 
 # %% ../nbs/01_schedulers.ipynb #199327e7
 @patch
@@ -249,7 +271,8 @@ def to_x0(self:NoiseSchedule,
     kind:str='eps' # What `pred` is
 ) -> Tensor:
     "The clean image that `pred` implies (@eq-convert)"
-    a,s = self.at(t, x_t); p,q = _pq(kind, a, s); self._check_signal(t, kind)
+    a,s = self.at(t, x_t); p,q = _pq(kind, a, s)
+    self._check_signal(t, kind)
     return ((q*x_t.to(a.dtype) - s*pred.to(a.dtype))/(a*q - s*p)).to(x_t.dtype)
 
 # %% ../nbs/01_schedulers.ipynb #2d07d2a2
@@ -271,24 +294,27 @@ def time_at(self:NoiseSchedule,
     logsnr # log(alpha²/sigma²): number or tensor; levels beyond the table's ends give its ends
 ) -> Tensor: # float64 like `logsnr`, fractional, in [0, T-1]
     "The time-step at which the schedule has this log-SNR"
-    angle = (torch.as_tensor(logsnr, dtype=torch.float64)/-2).exp().atan()
-    table = torch.atan2(self._sigma, self._alpha).to(angle.device); i = torch.searchsorted(table, angle).clamp(1, self.T-1) if self.T>1 else torch.zeros_like(angle).long()
-    lo = (i-1).clamp(min=0); w = (angle-table[lo])/(table[i]-table[lo]).clamp(min=torch.finfo(torch.float64).tiny)
-    return (lo+w).clamp(0, self.T-1)
+    angle,last = (torch.as_tensor(logsnr, dtype=torch.float64)/-2).exp().atan(),self.T-1
+    table = torch.atan2(self._sigma, self._alpha).to(angle.device)
+    hi = torch.searchsorted(table, angle).clamp(min(1, last), last); lo = (hi-1).clamp(min=0)
+    w = (angle-table[lo])/(table[hi]-table[lo]).clamp(min=torch.finfo(torch.float64).tiny)
+    return (lo+w).clamp(0, last)
 
 # %% ../nbs/01_schedulers.ipynb #8ad87543
 @patch
 def _at_or_clean(self:NoiseSchedule, t, x):
     "As `at`, where t = -1 stands for the clean image: alpha 1, sigma 0"
     if isinstance(t, int): return self.at(t, x) if t>=0 else (x.new_ones(()),x.new_zeros(()))
-    t = torch.as_tensor(t, device=x.device); clean = t<0
-    a,s = self.at(t.clamp(min=0), x); clean = clean.reshape(a.shape)
+    t = torch.as_tensor(t, device=x.device)
+    a,s = self.at(t.clamp(min=0), x)
+    clean = (t<0).reshape(a.shape)
     return torch.where(clean, 1., a),torch.where(clean, 0., s)
 
 # %% ../nbs/01_schedulers.ipynb #5a7ea649
 def _reverse(a, s, ap, sp):
     "From levels (a, s) back to (ap, sp): what the posterior's mean has of `x_t` and of `x0`, and its variance (@eq-posterior)"
-    ats = a/ap; var = s**2-(ats*sp)**2
+    ats = a/ap
+    var = s**2-(ats*sp)**2
     return ats*sp**2/s**2,ap*var/s**2,var*sp**2/s**2
 
 # %% ../nbs/01_schedulers.ipynb #f32d6ce4
@@ -301,9 +327,10 @@ def posterior(self:NoiseSchedule,
 ) -> tuple: # mean (B, C, H, W), variance (B, 1, 1, 1) or ()
     "Mean and variance of q(x at `t_prev` | `x_t`, `x0`) (@eq-posterior)"
     t_prev = t-1 if t_prev is None else t_prev
-    if not torch.as_tensor(t_prev<t).all(): raise ValueError(f'The posterior looks back: `t_prev` must be smaller than `t`, but they are {t_prev} and {t}.')
-    x = x_t.double(); (a,s),(ap,sp) = self.at(t, x),self._at_or_clean(t_prev, x)
-    of_xt,of_x0,var = _reverse(a, s, ap, sp)
+    if not torch.as_tensor(t_prev<t).all():
+        raise ValueError(f'The posterior looks back: `t_prev` must be smaller than `t`, but they are {t_prev} and {t}.')
+    x = x_t.double()
+    of_xt,of_x0,var = _reverse(*self.at(t, x), *self._at_or_clean(t_prev, x))
     return (of_xt*x + of_x0*x0).to(x_t.dtype),var.to(x_t.dtype)
 
 # %% ../nbs/01_schedulers.ipynb #d9f65536

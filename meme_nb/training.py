@@ -27,7 +27,7 @@ from fastai.optimizer import OptimWrapper
 from fastcore.basics import listify, patch
 from .experts import split_cond
 from .losses import bound_loss, diffusion_loss, loss_weight, per_sample_mse, split_variance
-from .model import MEME, BundleError
+from .model import MEME, BundleError, _each
 from .router import IntervalRouter, SoftIntervals, anneal, draw_experts, router_loss
 
 # %% ../nbs/09_training.ipynb #ee115ee3
@@ -42,58 +42,76 @@ class NoisingCallback(Callback):
     ): self.assignment,self.seed,self.turns,self.own,self.skipped = assignment,seed,turns,own,False
 
     @property
-    def stepped(self): "The experts that this batch trains"; return [self.expert] if isinstance(self.expert, int) else self.expert.unique().tolist()
+    def stepped(self):
+        "The experts that this batch trains"
+        return [self.expert] if isinstance(self.expert, int) else self.expert.unique().tolist()
 
     def before_fit(self):
-        if 'meme' not in self.__dict__: self.meme,self.turn,self.pending,self.streams = self.learn.model,-1,False,self._generators(self.seed)   # a second fit goes on
-        n = len(self.learn.model.experts); self.turns = list(range(n) if self.turns is None else self.turns)
-        if not self.turns or not all(isinstance(k, int) and 0<=k<n for k in self.turns): raise ValueError(f'`turns` names experts from 0 to {n-1}, such as [0, 0, 1], but is {self.turns}.')
+        if 'meme' not in self.__dict__:                                                     # a second fit goes on
+            self.meme,self.turn,self.pending,self.streams = self.learn.model,-1,False,self._generators(self.seed)
+        n = len(self.learn.model.experts)
+        self.turns = list(range(n) if self.turns is None else self.turns)
+        if not self.turns or not all(isinstance(k, int) and 0<=k<n for k in self.turns):
+            raise ValueError(f'`turns` names experts from 0 to {n-1}, such as [0, 0, 1], but is {self.turns}.')
         self.learn.model,self.only = self.meme,None
 
     def _generators(self, seed):
         "One for t (on the CPU), one for noise (on the device)"
         return torch.Generator().manual_seed(seed),torch.Generator(self.dls.device).manual_seed(seed+1)
 
-    def _turn(self, n, generator):
-        "Choose the expert; draw `n` time-steps for it"
-        if self.training and self.only is None and self.assignment is not None:
-            if not self.pending: self.turn = (self.turn+1)%len(self.turns)                         # several batches may make a step
-            self.expert = self.turns[self.turn]
-            return self.assignment.sample(self.expert, n, generator)
-        if self.training: self.expert = self.only; self.turn = self.turns.index(self.only) if self.only in self.turns else self.turn
-        return torch.randint(0, self.meme.schedule.T, (n,), generator=generator)
-
     def before_step(self): self.pending = True
     def after_step(self): self.pending = False
     def before_validate(self): self.valid_streams = self._generators(self.seed+2)
 
-    def _draw(self, x0):
-        "Time-steps and noise for `x0`: its share of what is drawn for the whole batch"
-        (gt,gn),(rank,world) = (self.streams,getattr(self.dls.train, 'share', (0,1))) if self.training else (self.valid_streams,(0,1)); n = len(x0)*world
-        t,noise = self._turn(n, gt),torch.randn((n,*x0.shape[1:]), generator=gn, device=x0.device)
-        return t.chunk(world)[rank].to(x0.device),noise.chunk(world)[rank]
+# %% ../nbs/09_training.ipynb #a2fad85b
+@patch
+def _turn(self:NoisingCallback, n, generator):
+    "Choose the expert; draw `n` time-steps for it"
+    if self.training and self.only is None and self.assignment is not None:
+        if not self.pending: self.turn = (self.turn+1)%len(self.turns)                      # several batches may make a step
+        self.expert = self.turns[self.turn]
+        return self.assignment.sample(self.expert, n, generator)
+    if self.training:
+        self.expert = self.only
+        if self.only in self.turns: self.turn = self.turns.index(self.only)
+    return torch.randint(0, self.meme.schedule.T, (n,), generator=generator)
 
-    def before_batch(self):
-        x0,cond,s = self.x,(self.y if self.meme.n_classes else None),self.meme.schedule
-        t,noise = self._draw(x0); self.skipped = self.training and self.own is not None and self.only is None and self.expert not in self.own
-        if self.skipped: self.learn.xb,self.learn.yb = (),(); raise CancelBatchException()
-        weigh = self.training and self.only is None and hasattr(getattr(self.assignment, 'draw', None), 'update')     # a law that only saves effort is undone
-        self.importance = self.assignment.weight(self.expert, t) if weigh else None
-        x_t = s.add_noise(x0, noise, t)
-        if self.training and self.expert is None: self.expert = self.meme.expert_for(t, x_t)
-        self.learn.xb = (x_t, t, cond, self.expert if self.training else None)
-        self.learn.yb = (s.target(x0, noise, t, self.meme.prediction),)+(() if self.importance is None else (self.importance,))
-        self.noised = x0,self.learn.xb[0],t
+@patch
+def _draw(self:NoisingCallback, x0):
+    "Time-steps and noise for `x0`: its share of what is drawn for the whole batch"
+    gt,gn = self.streams if self.training else self.valid_streams
+    rank,world = _share(self.learn) if self.training else (0,1)
+    n = len(x0)*world
+    t,noise = self._turn(n, gt),torch.randn((n,*x0.shape[1:]), generator=gn, device=x0.device)
+    return t.chunk(world)[rank].to(x0.device),noise.chunk(world)[rank]
 
-# %% ../nbs/09_training.ipynb #156b0024
 def _share(learn):
     "Number of this process, and of all that share a batch"
     return getattr(learn.dls.train, 'share', (0,1))
 
+# %% ../nbs/09_training.ipynb #d34562f1
+@patch
+def before_batch(self:NoisingCallback):
+    x0,cond,s = self.x,(self.y if self.meme.n_classes else None),self.meme.schedule
+    t,noise = self._draw(x0)
+    self.skipped = self.training and self.own is not None and self.only is None and self.expert not in self.own
+    if self.skipped:
+        self.learn.xb,self.learn.yb = (),()
+        raise CancelBatchException()
+    weigh = self.training and self.only is None and hasattr(getattr(self.assignment, 'draw', None), 'update')
+    self.importance = self.assignment.weight(self.expert, t) if weigh else None
+    x_t,target = s.add_noise(x0, noise, t),s.target(x0, noise, t, self.meme.prediction)
+    if self.training and self.expert is None: self.expert = self.meme.expert_for(t, x_t)
+    self.learn.xb = (x_t, t, cond, self.expert if self.training else None)
+    self.learn.yb = (target,) if self.importance is None else (target,self.importance)
+    self.noised = x0,x_t,t
+
+# %% ../nbs/09_training.ipynb #156b0024
 def _batch_generator(learn, seed, rank=0):
     "For the draws of this batch, on the data's device; another one in validation, and for each `rank`"
     which = (seed,learn.training,rank,learn.train_iter if learn.training else learn.iter)
-    return torch.Generator(learn.dls.device).manual_seed(int.from_bytes(hashlib.sha256(repr(which).encode()).digest()[:4], 'big'))      # torch's CPU generator reads 32 bits
+    digest = hashlib.sha256(repr(which).encode()).digest()
+    return torch.Generator(learn.dls.device).manual_seed(int.from_bytes(digest[:4], 'big'))      # torch's CPU generator reads 32 bits
 
 # %% ../nbs/09_training.ipynb #02fe8c29
 class DropLabelsCallback(Callback):
@@ -106,10 +124,13 @@ class DropLabelsCallback(Callback):
         self.p = p
 
     def before_batch(self):
-        x,t,cond,expert = self.xb; labels,image = split_cond(cond); n = self.noising.meme.n_classes
+        x,t,cond,expert = self.xb
+        labels,image = split_cond(cond)
+        n = self.noising.meme.n_classes
         if labels is None: return
         rank,world = _share(self.learn)                                  # drawn for the whole batch, like noise
-        u = torch.rand(len(labels)*world, generator=_batch_generator(self.learn, self.noising.seed+5), device=labels.device).chunk(world)[rank]
+        generator = _batch_generator(self.learn, self.noising.seed+5)
+        u = torch.rand(len(labels)*world, generator=generator, device=labels.device).chunk(world)[rank]
         labels = labels.masked_fill(u<self.p, n)
         self.learn.xb = (x, t, labels if image is None else (labels,image), expert)
 
@@ -121,7 +142,10 @@ class ImageConditionCallback(Callback):
         make # `make(x0, generator)` gives (B, cond_ch, H, W) of clean images (B, C, H, W)
     ): self.make = make
     def before_batch(self):
-        image = self.make(self.noising.noised[0], _batch_generator(self.learn, self.noising.seed+7, _share(self.learn)[0])); x,t,cond,expert = self.xb; labels,_ = split_cond(cond)
+        generator = _batch_generator(self.learn, self.noising.seed+7, _share(self.learn)[0])
+        image = self.make(self.noising.noised[0], generator)
+        x,t,cond,expert = self.xb
+        labels,_ = split_cond(cond)
         self.learn.xb = (x, t, image if labels is None else (labels,image), expert)
 
 # %% ../nbs/09_training.ipynb #b511e5d8
@@ -141,7 +165,9 @@ class WeightCallback(Callback):
 class HistoryCallback(Callback):
     "Tell the law of time-steps each sample's loss"
     order,run_valid = -8,False           # after the variance has been split off
-    def state(self): d = self.noising.assignment.draw; return dict(losses=d.losses, seen=d.seen, mass=d.mass)
+    def state(self):
+        law = self.noising.assignment.draw
+        return dict(losses=law.losses, seen=law.seen, mass=law.mass)
     def restore(self, state): vars(self.noising.assignment.draw).update(state)
     def after_pred(self): self.noising.assignment.draw.update(self.noising.noised[2], per_sample_mse(self.pred.detach(), self.yb[0]))
 
@@ -168,8 +194,12 @@ class ExpertLossesCallback(Callback):
     "Keep each expert's training losses: `.history[k]` is a list of (step, loss)"
     order,run_valid = 51,False           # after fastai's Recorder (50), whose losses are made lasting as well
     def before_fit(self): self.history = [[] for _ in self.noising.meme.experts]
-    def state(self): return [(torch.tensor([i for i,_ in r]),torch.tensor([float(l) for _,l in r], dtype=torch.float64)) if r else None for r in self.history]
-    def restore(self, state): self.history = [list(zip(*(o.tolist() for o in r))) if r else [] for r in state]
+
+    def state(self):
+        columns = lambda r: (torch.tensor([i for i,_ in r]),torch.tensor([float(l) for _,l in r], dtype=torch.float64))
+        return [columns(r) if r else None for r in self.history]
+    def restore(self, state): self.history = [list(zip(r[0].tolist(), r[1].tolist())) if r else [] for r in state]
+
     def after_batch(self):
         k,recorder = self.noising.expert,getattr(self.learn, 'recorder', None)
         if recorder is not None and recorder.losses: recorder.losses[-1] = _lasting(recorder.losses[-1])
@@ -178,6 +208,7 @@ class ExpertLossesCallback(Callback):
         each = per_sample_mse(self.pred.detach(), self.yb[0])
         for n in self.noising.stepped: self.history[n].append((self.train_iter, _lasting(each[k==n].mean())))
 
+# %% ../nbs/09_training.ipynb #22056a75
 @patch
 def curve(self:ExpertLossesCallback,
     expert:int, # Which expert
@@ -185,7 +216,8 @@ def curve(self:ExpertLossesCallback,
 ) -> tuple: # steps, losses: tensors
     "One expert's losses against the step of the whole run"
     if not self.history[expert]: return torch.empty(0),torch.empty(0)
-    step,loss = zip(*self.history[expert]); k = min(smooth, len(loss))
+    step,loss = zip(*self.history[expert])
+    k = min(smooth, len(loss))
     return tuple(torch.tensor(o, dtype=torch.float64).unfold(0, k, 1).mean(1) for o in (step,[float(l) for l in loss]))
 
 @patch
@@ -193,12 +225,15 @@ def plot(self:ExpertLossesCallback, smooth:int=20, ax=None):
     "A curve for each expert"
     import matplotlib.pyplot as plt
     ax = ax or plt.subplots(figsize=(6,3), layout='constrained')[1]
-    router = self.noising.meme.router; runs = {n:f': t in [{lo}, {hi})' for n,(lo,hi) in enumerate(router.intervals)} if isinstance(router, IntervalRouter) else {}
+    router = self.noising.meme.router
+    intervals = router.intervals if isinstance(router, IntervalRouter) else []
+    runs = {n:f': t in [{lo}, {hi})' for n,(lo,hi) in enumerate(intervals)}
     for k,rows in enumerate(self.history):
         if rows: ax.plot(*self.curve(k, smooth), label=f'expert {k}{runs.get(k, "")}')
     at = getattr(getattr(self.learn, 'branch', None), 'at', None)
     if at is not None: ax.axvline(at, color='grey', ls='--', label='experts branch')
-    ax.set(xlabel='step', ylabel='loss', yscale='log', title='training loss'); ax.legend()
+    ax.set(xlabel='step', ylabel='loss', yscale='log', title='training loss')
+    ax.legend()
     return ax
 
 # %% ../nbs/09_training.ipynb #32d815e2
@@ -209,22 +244,31 @@ class LossMapCallback(Callback):
         bins:int=20 # Of equal length, along the time axis
     ): self.bins = bins
     def before_fit(self):
-        if 'total' not in self.__dict__: self.total,self.seen = torch.zeros(2, len(self.noising.meme.experts), self.bins, device=self.dls.device, dtype=torch.float64 if self.dls.device.type!='mps' else None)
+        if 'total' in self.__dict__: return
+        device,n = self.dls.device,len(self.noising.meme.experts)
+        self.total,self.seen = torch.zeros(2, n, self.bins, device=device, dtype=torch.float64 if device.type!='mps' else None)
+
     def after_batch(self):
         if self.noising.skipped: return
-        n,t = self.noising,self.noising.noised[2]; at = torch.as_tensor(n.expert, device=t.device).expand(len(t)),t*self.bins//n.meme.schedule.T
-        for old,new in (self.total,per_sample_mse(self.pred.detach(), self.yb[0])),(self.seen,torch.ones(len(t), device=t.device)): old.index_put_(at, new.to(old.dtype), accumulate=True)
+        n,t,loss = self.noising,self.noising.noised[2],per_sample_mse(self.pred.detach(), self.yb[0])
+        at = torch.as_tensor(n.expert, device=t.device).expand(len(t)),t*self.bins//n.meme.schedule.T
+        for old,new in (self.total,loss),(self.seen,torch.ones(len(t), device=t.device)):
+            old.index_put_(at, new.to(old.dtype), accumulate=True)
 
     @property
-    def loss(self): "Mean loss (experts, bins), NaN where nothing was seen"; return self.total/self.seen
+    def loss(self):
+        "Mean loss (experts, bins), NaN where nothing was seen"
+        return self.total/self.seen
 
 @patch
 def plot(self:LossMapCallback):
     "Both as heat maps"
     import matplotlib.pyplot as plt
-    fig,axs = plt.subplots(1, 2, figsize=(8,2), layout='constrained'); T = self.noising.meme.schedule.T
+    fig,axs = plt.subplots(1, 2, figsize=(8,2), layout='constrained')
+    T = self.noising.meme.schedule.T
     for ax,z,title in zip(axs, (self.loss.log10(),self.seen), ('log10 of the mean loss','samples')):
-        fig.colorbar(ax.imshow(z.cpu(), aspect='auto', extent=(0,T,len(z)-.5,-.5)), ax=ax); ax.set(title=title, xlabel='t', ylabel='expert', yticks=range(len(z)))
+        fig.colorbar(ax.imshow(z.cpu(), aspect='auto', extent=(0,T,len(z)-.5,-.5)), ax=ax)
+        ax.set(title=title, xlabel='t', ylabel='expert', yticks=range(len(z)))
     return axs
 
 # %% ../nbs/09_training.ipynb #954448b1
@@ -250,7 +294,8 @@ class EMACallback(Callback):
     def after_step(self):
         if hasattr(self.learn, 'lr_finder') or self.left_out: return
         for k in self.noising.stepped:
-            self.updates[k] += 1; new,old = self.noising.meme.experts[k],self.average.experts[k]
+            self.updates[k] += 1
+            new,old = self.noising.meme.experts[k],self.average.experts[k]
             with torch.no_grad():
                 torch._foreach_lerp_(list(old.parameters()), list(new.parameters()), 1-self.rate(self.updates[k]))
                 for a,b in zip(old.buffers(), new.buffers()): a.copy_(b)          # running statistics are averages already
@@ -301,7 +346,9 @@ class BranchCallback(Callback):
         state = getattr(getattr(self.opt, 'opt', None), 'state', None)       # torch's, inside fastai's wrapper
         for k in set(range(len(experts)))-{self.parent}:
             inherit(experts[k], experts[self.parent], state)
-            for ema in (cb for cb in self.learn.cbs if isinstance(cb, EMACallback)): inherit(ema.average.experts[k], ema.average.experts[self.parent]); ema.updates[k] = 0
+            for ema in (cb for cb in self.learn.cbs if isinstance(cb, EMACallback)):
+                inherit(ema.average.experts[k], ema.average.experts[self.parent])
+                ema.updates[k] = 0
 
 # %% ../nbs/09_training.ipynb #ffa8b49c
 class TimeLimitCallback(Callback):
@@ -317,9 +364,13 @@ class TimeLimitCallback(Callback):
     def state(self): return time.monotonic()-self.start
     def restore(self, state): self.start = time.monotonic()-state
     def used(self): return (time.monotonic()-self.start)/60/self.minutes
-    def before_batch(self): self.learn.pct_train = min(1., max(self.train_iter/(self.n_iter*self.n_epoch), (self.used()-.1)/.9))
+    def before_batch(self):
+        steps = self.train_iter/(self.n_iter*self.n_epoch)
+        self.learn.pct_train = min(1., max(steps, (self.used()-.1)/.9))
     def after_batch(self):
-        if self.used()>=1: self.hit = True; raise CancelFitException()
+        if self.used()<1: return
+        self.hit = True
+        raise CancelFitException()
 
 # %% ../nbs/09_training.ipynb #32554e08
 class StopCallback(Callback):
@@ -328,13 +379,18 @@ class StopCallback(Callback):
     def __init__(self): self.stopped,self.old = False,{}
     def before_fit(self):
         self.stopped = False
-        if threading.current_thread() is threading.main_thread(): self.old = {s: signal.signal(s, self._catch) for s in (signal.SIGINT, signal.SIGTERM)}
-    def _catch(self, signum, frame): self.stopped = True; self._restore()
+        if threading.current_thread() is threading.main_thread():
+            self.old = {s: signal.signal(s, self._catch) for s in (signal.SIGINT, signal.SIGTERM)}
+    def _catch(self, signum, frame):
+        self.stopped = True
+        self._restore()
     def _restore(self):
         for s,h in self.old.items(): signal.signal(s, signal.SIG_DFL if h is None else h)
         self.old = {}
     def after_batch(self):
-        if self.stopped and getattr(getattr(self.learn, 'parallel', None), 'agreed', True): raise CancelFitException()     # of several processes, none alone
+        if not self.stopped: return
+        agreed = getattr(getattr(self.learn, 'parallel', None), 'agreed', True)     # of several processes, none stops alone
+        if agreed: raise CancelFitException()
     def after_fit(self): self._restore()
 
 # %% ../nbs/09_training.ipynb #f7705c3d
@@ -346,10 +402,16 @@ class PrecisionCallback(Callback):
     ):
         if kind not in ('bfloat16','float16'): raise ValueError(f"Experts can run in 'bfloat16' or 'float16', not in {kind!r}.")
         self.kind,self.open = kind,None
-    def before_batch(self): self.open = torch.autocast(self.dls.device.type, getattr(torch, self.kind)); self.open.__enter__()
+
+    def before_batch(self):
+        self.open = torch.autocast(self.dls.device.type, getattr(torch, self.kind))
+        self.open.__enter__()
     def close(self):
-        if self.open is not None: self.open.__exit__(None, None, None); self.open = None
-    def after_pred(self): self.close(); self.learn.pred = self.pred.float()
+        if self.open is not None: self.open.__exit__(None, None, None)
+        self.open = None
+    def after_pred(self):
+        self.close()
+        self.learn.pred = self.pred.float()
     def after_cancel_batch(self): self.close()
 
 # %% ../nbs/09_training.ipynb #f7e842b0
@@ -365,7 +427,8 @@ class ScalerCallback(Callback):
     def step(self, *args, **kw): self.fine = True                        # the scaler takes this callback for an optimiser
     def before_backward(self): self.learn.loss_grad = self.scaler.scale(self.loss_grad)
     def before_step(self):
-        self.fine = False; self.scaler.step(self)
+        self.fine = False
+        self.scaler.step(self)
         if not self.fine: raise CancelStepException()
     def after_step(self): self.scaler.update()
 
@@ -380,10 +443,18 @@ class GuardCallback(Callback):
 
     def before_step(self):
         grads = [p.grad for p in self.learn.model.parameters() if p.grad is not None]
-        if not grads or torch.stack(torch._foreach_norm(grads)).isfinite().all(): self.row = 0; return
-        self.row += 1; self.left_out += 1; k = self.noising.expert; what = f'step {self.train_iter+1}'+(f', expert {k}' if isinstance(k, int) else '')
-        if self.row>=self.patience: raise ValueError(f'Training has failed: at {what} the gradients were not finite {self.row} times in a row. The weights are as they were before; try a smaller learning rate, or look for broken images.')
-        if self.row==1: warnings.warn(f'At {what} the gradients are not finite: the step is left out. A broken image does that, or a learning rate too large.')
+        if not grads or torch.stack(torch._foreach_norm(grads)).isfinite().all():
+            self.row = 0
+            return
+        self.row += 1
+        self.left_out += 1
+        k = self.noising.expert
+        what = f'step {self.train_iter+1}'+(f', expert {k}' if isinstance(k, int) else '')
+        if self.row>=self.patience:
+            raise ValueError(f'Training has failed: at {what} the gradients were not finite {self.row} times in a row. '
+                             'The weights are as they were before; try a smaller learning rate, or look for broken images.')
+        if self.row==1:
+            warnings.warn(f'At {what} the gradients are not finite: the step is left out. A broken image does that, or a learning rate too large.')
         raise CancelStepException()
 
 # %% ../nbs/09_training.ipynb #0e57ba87
@@ -395,10 +466,13 @@ def pack(
     "A tree as JSON and tensors"
     if isinstance(o, torch.Generator): o = o.get_state()
     if isinstance(o, nn.Module): o = o.state_dict()
-    if isinstance(o, torch.Tensor): tensors[path] = o.detach().cpu().contiguous(); return dict(tensor=path)
+    if isinstance(o, torch.Tensor):
+        tensors[path] = o.detach().cpu().contiguous()
+        return dict(tensor=path)
     if isinstance(o, dict): return dict(dict=[[k, pack(v, tensors, f'{path}/{k}')] for k,v in o.items()])       # pairs: keys may be numbers
     return [pack(v, tensors, f'{path}/{i}') for i,v in enumerate(o)] if isinstance(o, (list,tuple)) else o
 
+# %% ../nbs/09_training.ipynb #ade845c6
 def unpack(o, tensors:dict):
     "The tree again; in place of generators and modules there are their states"
     if isinstance(o, list): return [unpack(v, tensors) for v in o]
@@ -407,9 +481,11 @@ def unpack(o, tensors:dict):
 
 def put(old, new):
     "`new` in place of `old`: a generator or a module takes the state over"
-    if isinstance(old, torch.Generator): old.set_state(new); return old
-    if isinstance(old, nn.Module): old.load_state_dict(new); return old
-    return type(old)(put(a, b) for a,b in zip(old, new)) if isinstance(old, tuple) else new
+    if isinstance(old, tuple): return type(old)(put(a, b) for a,b in zip(old, new))
+    if not isinstance(old, (torch.Generator,nn.Module)): return new
+    if isinstance(old, torch.Generator): old.set_state(new)
+    else: old.load_state_dict(new)
+    return old
 
 # %% ../nbs/09_training.ipynb #e0b8ac1d
 def like(
@@ -423,12 +499,16 @@ def like(
 def random_state() -> dict:
     "The states of torch's, Python's and numpy's global generators"
     name,keys,*rest = np.random.get_state()
-    return dict(torch=torch.get_rng_state(), cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [], python=random.getstate(), numpy=[name,keys.tolist(),*rest])
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return dict(torch=torch.get_rng_state(), cuda=cuda, python=random.getstate(), numpy=[name,keys.tolist(),*rest])
 
 def set_random_state(state:dict):
     "The opposite of `random_state`"
-    version,keys,gauss = state['python']; name,words,*rest = state['numpy']
-    torch.set_rng_state(state['torch']); random.setstate((version,tuple(keys),gauss)); np.random.set_state((name,np.array(words, np.uint32),*rest))
+    version,keys,gauss = state['python']
+    name,words,*rest = state['numpy']
+    torch.set_rng_state(state['torch'])
+    random.setstate((version,tuple(keys),gauss))
+    np.random.set_state((name,np.array(words, np.uint32),*rest))
     if state['cuda'] and torch.cuda.is_available(): torch.cuda.set_rng_state_all(state['cuda'])
 
 # %% ../nbs/09_training.ipynb #09a9ad11
@@ -437,7 +517,8 @@ _others = dict(gradient_accumulation=('count',))                         # of fa
 def _cb_state(cb):
     "What a callback wants to find again; `None` if nothing"
     keeps = getattr(cb, 'keeps', None) or _others.get(cb.name)
-    return {k: getattr(cb, k) for k in keeps} if keeps else cb.state() if 'state' in dir(type(cb)) else None
+    if keeps: return {k: getattr(cb, k) for k in keeps}
+    return cb.state() if 'state' in dir(type(cb)) else None
 
 def _cb_restore(cb, state):
     if 'restore' in dir(type(cb)): cb.restore(state)
@@ -450,9 +531,26 @@ def run_state(
 ) -> dict: # A tree for `pack`
     "All that has a say in the future of a run"
     model,loader = learn.noising.meme,learn.dls.train
-    return dict(at=dict(epoch=learn.epoch, step=learn.train_iter, pct=learn.pct_train), plan=dict(n_epoch=learn.n_epoch, batches=learn.n_iter, own=learn.noising.own, prediction=model.prediction, experts=[e.config for e in model.experts]),
-                model=model, opt=getattr(learn.opt, 'opt', learn.opt).state_dict(), grads={k: p.grad for k,p in model.named_parameters() if p.grad is not None},
-                data=loader.state() if hasattr(loader, 'state') else None, random=random_state(), callbacks={cb.name: s for cb in learn.cbs if (s := _cb_state(cb)) is not None})
+    return dict(
+        at=dict(epoch=learn.epoch, step=learn.train_iter, pct=learn.pct_train),
+        plan=_plan(learn),
+        model=model,
+        opt=_torch_opt(learn).state_dict(),
+        grads={k: p.grad for k,p in model.named_parameters() if p.grad is not None},
+        data=loader.state() if hasattr(loader, 'state') else None,
+        random=random_state(),
+        callbacks={cb.name: s for cb in learn.cbs if (s := _cb_state(cb)) is not None})
+
+# %% ../nbs/09_training.ipynb #90a5f72d
+def _plan(learn):
+    "Epochs, batches of each, experts of this process, and what kind of model: JSON-able"
+    n,model = learn.noising,learn.noising.meme
+    return dict(n_epoch=learn.n_epoch, batches=len(learn.dls.train), own=n.own, prediction=model.prediction,
+                experts=[e.config for e in model.experts])
+
+def _torch_opt(learn):
+    "torch's optimiser, inside fastai's wrapper"
+    return getattr(learn.opt, 'opt', learn.opt)
 
 # %% ../nbs/09_training.ipynb #f842df60
 def set_run_state(
@@ -461,8 +559,12 @@ def set_run_state(
 ):
     "The opposite of `run_state`, but for the place in the epoch"
     model,loader = learn.noising.meme,learn.dls.train
-    opt = getattr(learn.opt, 'opt', learn.opt); model.load_state_dict(state['model']); opt.load_state_dict(state['opt']); set_random_state(state['random'])
-    for p,o in opt.state.items(): o.update({k: like(p, v) for k,v in o.items() if isinstance(v, torch.Tensor) and v.shape==p.shape and v.ndim})
+    opt = _torch_opt(learn)
+    model.load_state_dict(state['model'])
+    opt.load_state_dict(state['opt'])
+    set_random_state(state['random'])
+    for p,o in opt.state.items():
+        o.update({k: like(p, v) for k,v in o.items() if isinstance(v, torch.Tensor) and v.shape==p.shape and v.ndim})
     for k,p in model.named_parameters(): p.grad = like(p, state['grads'][k]) if k in state['grads'] else None
     if state['data'] is not None: loader.restore(state['data'])
     for cb in learn.cbs:
@@ -475,27 +577,45 @@ def save_checkpoint(
     keep:int=2 # Leave so many of the newest
 ) -> Path: # The sub-folder
     "Write `run_state` to disk, in one step"
-    folder,name = Path(folder),f'step_{learn.train_iter:08d}'; part,out = folder/f'.{name}.part',folder/name
+    folder,name = Path(folder),f'step_{learn.train_iter:08d}'
+    part,out = folder/f'.{name}.part',folder/name
     for f in folder.glob('.step_*.part'): shutil.rmtree(f, ignore_errors=True)
     if not out.exists():
-        tensors,seen = {},{}; tree = pack(run_state(learn), tensors)
-        data = save({k: v if seen.setdefault(v.data_ptr(), k)==k else v.clone() for k,v in tensors.items()})       # shared ones, twice
+        tensors = {}
+        tree = pack(run_state(learn), tensors)
+        data = save(_unshared(tensors))
+        state = dict(format='meme-nb run', sha256=hashlib.sha256(data).hexdigest(), state=tree)
         try:
             part.mkdir(parents=True)
-            for f,b in (part/'state.safetensors',data),(part/'state.json',json.dumps(dict(format='meme-nb run', sha256=hashlib.sha256(data).hexdigest(), state=tree)).encode()):
-                with open(f, 'wb') as o: o.write(b); o.flush(); os.fsync(o.fileno())
+            _to_disk(part/'state.safetensors', data)
+            _to_disk(part/'state.json', json.dumps(state).encode())
             os.rename(part, out)
         finally: shutil.rmtree(part, ignore_errors=True)
     for f in sorted(folder.glob('step_*'))[:-keep]: shutil.rmtree(f, ignore_errors=True)
     return out
 
+# %% ../nbs/09_training.ipynb #bbaf8d9a
+def _unshared(tensors):
+    "The same by name, none in another one's memory"
+    seen = {}
+    return {k: v if seen.setdefault(v.data_ptr(), k)==k else v.clone() for k,v in tensors.items()}
+
+def _to_disk(path, data):
+    "Write a file, and wait until the disk has it"
+    with open(path, 'wb') as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
+
+# %% ../nbs/09_training.ipynb #fa92298d
 def load_checkpoint(
     folder # As `save_checkpoint` made it
 ) -> dict: # A tree for `set_run_state`
     "Read a checkpoint; whatever is wrong with it is a `BundleError`"
     f = Path(folder)
     try:
-        o = json.loads((f/'state.json').read_text()); data = (f/'state.safetensors').read_bytes()
+        o = json.loads((f/'state.json').read_text())
+        data = (f/'state.safetensors').read_bytes()
         if hashlib.sha256(data).hexdigest()!=o['sha256']: raise ValueError('its tensors are not those that were saved')
         return unpack(o['state'], load(data))
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as e: raise BundleError(f'The checkpoint {f} cannot be read: {e}.') from e
@@ -503,10 +623,13 @@ def load_checkpoint(
 # %% ../nbs/09_training.ipynb #1beee31e
 def finite(learn) -> bool:
     "Whether all weights, averages and moments are finite numbers"
-    opt = getattr(learn.opt, 'opt', learn.opt).state_dict()['state']; moments = [t for o in (opt.values() if isinstance(opt, dict) else opt) for t in o.values() if isinstance(t, torch.Tensor)]
+    state = _torch_opt(learn).state_dict()['state']
+    rows = state.values() if isinstance(state, dict) else state
+    moments = [t for o in rows for t in o.values() if isinstance(t, torch.Tensor)]
     models = [learn.noising.meme]+([learn.ema.average] if hasattr(learn, 'ema') else [])
     return all(t.isfinite().all() for t in [*moments, *(p for m in models for p in m.parameters())])
 
+# %% ../nbs/09_training.ipynb #a1c1c78a
 class CheckpointCallback(Callback):
     "Save a run every so many steps and when it is stopped; go on with the newest checkpoint"
     order,run_valid = 90,False           # when everybody has seen the batch, before StopCallback
@@ -517,8 +640,10 @@ class CheckpointCallback(Callback):
         resume:bool=False, # Go on with what is there; without, a folder with checkpoints is refused
         leader:bool=True # Whether this process writes; of several that are alike, one should
     ):
-        if every<1 or keep<1: raise ValueError(f'A checkpoint is written every 1 or more steps, and 1 or more are kept, but every = {every} and keep = {keep}.')
-        self.folder,self.every,self.keep,self.resume,self.leader,self.begin = Path(folder),every,keep,resume,leader,None
+        if every<1 or keep<1:
+            raise ValueError(f'A checkpoint is written every 1 or more steps, and 1 or more are kept, but every = {every} and keep = {keep}.')
+        self.folder,self.every,self.keep,self.resume,self.leader = Path(folder),every,keep,resume,leader
+        self.begin = None                    # the place in the run at which a checkpoint goes on, until it is reached
 
 # %% ../nbs/09_training.ipynb #f8f46432
 @patch
@@ -530,18 +655,22 @@ def newest(self:CheckpointCallback):
         except BundleError as e:
             if self.leader: f.rename(f.with_name(f'broken_{f.name}'))          # out of the way of what will be written
             warnings.warn(f'{e} The one before is tried.')
-    if files: raise BundleError(f'None of the {len(files)} checkpoints in {self.folder} can be read. Begin anew in another folder, or take these away.')
+    if files:
+        raise BundleError(f'None of the {len(files)} checkpoints in {self.folder} can be read. Begin anew in another folder, or take these away.')
 
+# %% ../nbs/09_training.ipynb #1406cad1
 @patch
 def before_fit(self:CheckpointCallback):
     if hasattr(self.learn, 'lr_finder'): return
-    if not self.resume and any(self.folder.glob('step_*')): raise ValueError(f'{self.folder} holds checkpoints of an earlier run: go on with `resume=True`, or choose another folder.')
+    if not self.resume and any(self.folder.glob('step_*')):
+        raise ValueError(f'{self.folder} holds checkpoints of an earlier run: go on with `resume=True`, or choose another folder.')
     state = self.newest() if self.resume else None
     if state is None: return
-    now = dict(n_epoch=self.n_epoch, batches=len(self.dls.train), own=self.noising.own, prediction=self.noising.meme.prediction, experts=[e.config for e in self.noising.meme.experts])
-    for k,v in json.loads(json.dumps(now)).items():
-        if state['plan'].get(k)!=v: raise ValueError(f'The checkpoint in {self.folder} is of another run: there {k} is {state["plan"].get(k)}, here {v}.')
-    set_run_state(self.learn, state); self.begin = state['at']
+    for k,v in json.loads(json.dumps(_plan(self.learn))).items():
+        there = state['plan'].get(k)
+        if there!=v: raise ValueError(f'The checkpoint in {self.folder} is of another run: there {k} is {there}, here {v}.')
+    set_run_state(self.learn, state)
+    self.begin = state['at']
 
 @patch
 def before_epoch(self:CheckpointCallback):
@@ -556,7 +685,9 @@ def before_train(self:CheckpointCallback):
 def save(self:CheckpointCallback):
     "Save now, unless the weights are not finite or the disk does not take it: then a warning, and what was saved before stays"
     if hasattr(self.learn, 'lr_finder') or not self.train_iter or not self.leader: return
-    if not finite(self.learn): warnings.warn(f'The weights after step {self.train_iter} are not finite: no checkpoint is written.'); return
+    if not finite(self.learn):
+        warnings.warn(f'The weights after step {self.train_iter} are not finite: no checkpoint is written.')
+        return
     try: save_checkpoint(self.learn, self.folder, self.keep)
     except OSError as e: warnings.warn(f'No checkpoint could be written after step {self.train_iter}: {e}. The run goes on; the one before is whole.')
 
@@ -592,7 +723,9 @@ class RouterCallback(Callback):
         explore=anneal(1.), # Share of draws that ask any expert
         balance=anneal(.1), # Push against neglected experts
         entropy=anneal(0., .05) # Push against undecided time-steps
-    ): self.how,self.k,self.tau,self.explore,self.balance,self.entropy = how,1 if how=='gumbel' else k,tau,explore,balance,entropy
+    ):
+        self.how,self.k = how,1 if how=='gumbel' else k
+        self.tau,self.explore,self.balance,self.entropy = tau,explore,balance,entropy
 
     def before_fit(self):
         if 'generator' not in self.__dict__: self.generator = torch.Generator(self.dls.device).manual_seed(self.noising.seed+3)
@@ -604,23 +737,29 @@ def before_batch(self:RouterCallback):
     if not self.training or n.only is not None: return                   # a generalist has no use for a router
     (x,t,cond,_),done = self.xb,self.pct_train
     self.seen = t,(x if n.meme.router.channels else None)
-    self.logits = n.meme.router.logits(*self.seen); self.experts,self.weights = draw_experts(self.logits, self.how, self.k, self.tau(done), self.explore(done), self.generator)
-    rows = torch.arange(len(t), device=t.device).repeat_interleave(self.k); n.expert = self.experts.flatten()
-    n.noised = tuple(o[rows] for o in n.noised)
-    self.learn.xb,self.learn.yb = (x[rows], t[rows], None if cond is None else cond[rows], n.expert),tuple(o[rows] for o in self.yb)
+    self.logits = n.meme.router.logits(*self.seen)
+    self.experts,self.weights = draw_experts(self.logits, self.how, self.k, self.tau(done), self.explore(done), self.generator)
+    rows = torch.arange(len(t), device=t.device).repeat_interleave(self.k)
+    n.expert,n.noised = self.experts.flatten(),tuple(o[rows] for o in n.noised)
+    self.learn.xb = (x[rows], t[rows], _each(lambda o: o[rows], cond), n.expert)
+    self.learn.yb = tuple(o[rows] for o in self.yb)
 
 @patch
 def after_loss(self:RouterCallback):
     if self.weights is None: return
     router,done,(target,*weight) = self.noising.meme.router,self.pct_train,self.yb
-    losses = per_sample_mse(self.pred, target)*(weight[0] if weight else 1); losses = losses.reshape(self.weights.shape)
+    losses = per_sample_mse(self.pred, target)*(weight[0] if weight else 1)
+    losses = losses.reshape(self.weights.shape)
     routed = router_loss(self.logits, self.experts, self.weights, losses, router.observe(self.seen[0], self.experts, losses)).mean()
     self.learn.loss_grad = routed + router.regularizer(*self.seen, balance=self.balance(done), entropy=self.entropy(done))
 
 @patch
 def after_epoch(self:RouterCallback):
-    router = self.noising.meme.router; dead = [] if router.channels else router.dead()
-    if dead: warnings.warn(f'The router hardly asks expert {", ".join(map(str, dead))} any more: either it is best nowhere, or it was neglected before it had learned. More `balance` or `explore` would tell.')
+    router = self.noising.meme.router
+    dead = [] if router.channels else router.dead()
+    if dead:
+        warnings.warn(f'The router hardly asks expert {", ".join(map(str, dead))} any more: either it is best nowhere, '
+                      'or it was neglected before it had learned. More `balance` or `explore` would tell.')
 
 # %% ../nbs/09_training.ipynb #37dc8730
 class NameExpertCallback(Callback):
@@ -628,7 +767,8 @@ class NameExpertCallback(Callback):
     order,run_valid = 61,False         # after ProgressCallback (60)
     def before_fit(self): self.smooth = {}
     def comment(self):
-        k,n,loss = self.noising.expert,len(self.noising.meme.experts),self.loss.item(); k = k if isinstance(k, int) else 'all'
+        k,n,loss = self.noising.expert,len(self.noising.meme.experts),self.loss.item()
+        if not isinstance(k, int): k = 'all'
         self.smooth[k] = loss if k not in self.smooth else .9*self.smooth[k]+.1*loss
         who = 'generalist' if self.noising.only is not None else f'{n} experts' if k=='all' else f'expert {k} of {n}'
         return f'{who}, loss {self.smooth[k]:.4f}'
@@ -647,11 +787,13 @@ def keep_memory() -> bool: # Whether it could be done: with glibc only
 # %% ../nbs/09_training.ipynb #70dafdc0
 def check_data(model, dls):
     "Refuse data that the model cannot learn from, with a sentence; remember their size"
-    batch = dls.one_batch(); shape = tuple(batch[0].shape[1:])
+    batch = dls.one_batch()
+    shape = tuple(batch[0].shape[1:])
     n = max([getattr(getattr(l, 'dataset', None), 'n_classes', None) or 0 for l in dls.loaders])
     if model.size not in (None, shape): raise ValueError(f'The model is for images {model.size} (C, H, W), but the data are {shape}.')
     if model.n_classes and len(batch)<2: raise ValueError(f'The experts take {model.n_classes} classes, but the data have no labels.')
-    if model.n_classes and max(n, batch[1].max()+1)>model.n_classes: raise ValueError(f'The experts take {model.n_classes} classes, but the data have {max(n, batch[1].max()+1)}.')
+    if model.n_classes and (found := max(n, batch[1].max()+1))>model.n_classes:
+        raise ValueError(f'The experts take {model.n_classes} classes, but the data have {found}.')
     model.size = shape
 
 # %% ../nbs/09_training.ipynb #49c6b67c
@@ -682,12 +824,23 @@ def _assignment(model, p):
     p = p or ((.8,.4,.2,.1) if n==4 else torch.linspace(.8, .1, n).tolist())
     return p if isinstance(p, SoftIntervals) else SoftIntervals(model.router, p)
 
+# %% ../nbs/09_training.ipynb #56a81ade
+def _needed(model, soft, cbs, precision):
+    "Callbacks that this model, this assignment and this precision ask for"
+    out = []
+    if isinstance(model.router, nn.Module) and not any(isinstance(o, RouterCallback) for o in cbs): out.append(RouterCallback())
+    if model.learned_variance: out.append(HybridCallback())
+    if hasattr(getattr(soft, 'draw', None), 'update'): out.append(HistoryCallback())
+    if precision!='float32': out.append(PrecisionCallback(precision))
+    if precision=='float16': out.append(ScalerCallback())
+    return out
+
 # %% ../nbs/09_training.ipynb #c550a5cb
 def meme_learner(
     dls, # `image_dls(...)`, or fastai `DataLoaders` of (x,) or (x, y), x in [-1, 1]
     model:MEME, # Experts to train
     cbs=None, # More callbacks
-    p=None, # Soft interval assignment, or its own-interval probability for each expert; `None`: the paper's for 4 experts, else evenly from .8 down to .1
+    p=None, # Soft interval assignment, or each expert's own-interval probability; `None`: the paper's for 4 experts, else evenly from .8 to .1
     own=None, # Experts of this process in expert parallel training, as `owned` gives them; `None` is all
     turns=None, # Experts in the order of their batches, such as [0, 0, 1, 2, 3] for shares or [2] for one alone; `None` is each one once
     spread:bool=False, # Each batch over all experts, each sample to the owner of its t, instead of devoted to one expert in turn
@@ -698,18 +851,20 @@ def meme_learner(
     **kw # For `Learner`: loss_func, opt_func, metrics, path ...
 ) -> Learner:
     "A fastai `Learner` that trains every expert of `model` in one run, and its router if that learns"
-    check_data(model, dls); cbs = listify(cbs); learned = isinstance(model.router, nn.Module); soft = None if learned or spread else _assignment(model, p)
-    parts = [NoisingCallback(soft, seed, turns, own), *([RouterCallback()] if learned and not any(isinstance(o, RouterCallback) for o in cbs) else []),
-             *([HybridCallback()] if model.learned_variance else []), *([HistoryCallback()] if hasattr(getattr(soft, 'draw', None), 'update') else []),
-             *([PrecisionCallback(precision)] if precision!='float32' else []), *([ScalerCallback()] if precision=='float16' else []),
+    check_data(model, dls)
+    cbs,learned = listify(cbs),isinstance(model.router, nn.Module)
+    soft = None if learned or spread else _assignment(model, p)
+    parts = [NoisingCallback(soft, seed, turns, own), *_needed(model, soft, cbs, precision),
              ExpertLossesCallback(), EMACallback(decay), GuardCallback(), StopCallback(), NameExpertCallback()]
-    return MEMELearner(dls, model.to(memory_format=torch.channels_last), lr=lr, splitter=expert_groups, cbs=parts+cbs, **{'loss_func':diffusion_loss, 'opt_func':adamw, **kw})
+    kw = {'loss_func':diffusion_loss, 'opt_func':adamw, **kw}
+    return MEMELearner(dls, model.to(memory_format=torch.channels_last), lr=lr, splitter=expert_groups, cbs=parts+cbs, **kw)
 
 # %% ../nbs/09_training.ipynb #271658ba
 @patch
 def averaged(self:Learner):
     "The model to sample from and to save: the averaged experts"
-    if not hasattr(self, 'ema') or not hasattr(self.ema, 'average'): raise ValueError('There are no averaged weights yet: call `fit` on a learner from `meme_learner` first.')
+    if not hasattr(self, 'ema') or not hasattr(self.ema, 'average'):
+        raise ValueError('There are no averaged weights yet: call `fit` on a learner from `meme_learner` first.')
     return self.ema.average
 
 # %% ../nbs/09_training.ipynb #c2688207
@@ -725,22 +880,30 @@ def gather(
     out # The folder of the whole
 ) -> MEME:
     "Put bundles of expert parallel processes together: each expert from its own process"
-    models = [MEME.load(f) for f in folders]; m = models[0]
+    models = [MEME.load(f) for f in folders]
+    m = models[0]
     for rank,o in enumerate(models):
         for k in owned(len(m.experts), rank, len(models)): m.experts[k] = o.experts[k]
-    m.save(out); return m
+    m.save(out)
+    return m
 
 # %% ../nbs/09_training.ipynb #5e3f37bb
 class ParallelCallback(Callback):
     "Data parallel training: average the gradients of all processes of `torch.distributed`"
     order,run_valid = -5,False
     def before_fit(self):
-        if isinstance(self.noising.meme.router, nn.Module): raise ValueError('A learned router keeps a book that processes do not share yet: train it in one process.')
-        with torch.no_grad(): [dist.broadcast(o, 0) for o in [*self.noising.meme.parameters(), *self.noising.meme.buffers()]]
+        if isinstance(self.noising.meme.router, nn.Module):
+            raise ValueError('A learned router keeps a book that processes do not share yet: train it in one process.')
+        with torch.no_grad():
+            for o in [*self.noising.meme.parameters(), *self.noising.meme.buffers()]: dist.broadcast(o, 0)
 
     def after_backward(self):
-        grads = [p.grad for p in self.noising.meme.parameters() if p.grad is not None]; stop = getattr(self.learn, 'stop', None)
-        flat = torch.cat([*(g.flatten() for g in grads), grads[0].new_tensor([float(stop is not None and stop.stopped)])]); dist.all_reduce(flat); flat /= dist.get_world_size()
+        grads = [p.grad for p in self.noising.meme.parameters() if p.grad is not None]
+        stop = getattr(self.learn, 'stop', None)
+        asked = grads[0].new_tensor([float(stop is not None and stop.stopped)])
+        flat = torch.cat([*(g.flatten() for g in grads), asked])
+        dist.all_reduce(flat)
+        flat /= dist.get_world_size()
         for g,o in zip(grads, flat[:-1].split([g.numel() for g in grads])): g.copy_(o.view_as(g))
         self.agreed = bool(flat[-1]>0)                                    # a signal after this waits for the next step
         if self.agreed: stop.stopped = True

@@ -45,6 +45,7 @@ def _show(ax, x, title='', color='black'):
     ax.set_title(title, fontsize=9, color=color)
     for o in ax.spines.values(): o.set(color=color, linewidth=2)
 
+# %% ../nbs/15_widgets.ipynb #3294fa1b
 def _spectra(ax, image, x_t, a, s):
     "Power by frequency: of the clean image, of the noisy one, and what is expected of it"
     f,power = _power(image)
@@ -55,6 +56,7 @@ def _spectra(ax, image, x_t, a, s):
     ax.set_title('power', fontsize=9)
     ax.legend(fontsize=7, loc='upper right')
 
+# %% ../nbs/15_widgets.ipynb #90605f22
 def _curve(ax, schedule, router, t):
     "log-SNR along t, a marker at `t`, and the intervals of the experts"
     lam,r = schedule.logsnr.clamp(-20, 20),_table(router)
@@ -93,6 +95,7 @@ def _widgets():
     except ImportError as e: raise ImportError("An explorer needs the package ipywidgets: run  pip install 'meme-nb[notebook]'.") from e
     return ipywidgets
 
+# %% ../nbs/15_widgets.ipynb #aef6ff4c
 def _png(fig):
     "A figure as PNG bytes; it is closed"
     import matplotlib.pyplot as plt
@@ -101,16 +104,18 @@ def _png(fig):
     plt.close(fig)
     return out.getvalue()
 
+# %% ../nbs/15_widgets.ipynb #2a48758c
+def _labels(description, tip): return dict(description=description, tooltip=tip or description, style=dict(description_width='7.5em'))
+
 def _slider(description, value, lo, hi, step=1, tip=None, live=True):
     "A labelled slider, whole or fractional as its step is; not `live`: it tells its value when it is let go"
     w = _widgets()
-    return (w.IntSlider if isinstance(step, int) else w.FloatSlider)(value, min=lo, max=hi, step=step, description=description,
-        tooltip=tip or description, continuous_update=live, style=dict(description_width='7.5em'), layout=dict(width='28em', max_width='98%'))
+    slider = w.IntSlider if isinstance(step, int) else w.FloatSlider
+    return slider(value, min=lo, max=hi, step=step, continuous_update=live, layout=dict(width='28em', max_width='98%'), **_labels(description, tip))
 
 def _choice(description, options, tip=None):
     "A labelled choice, of the first one to begin with"
-    return _widgets().Dropdown(options=options, index=0, description=description, tooltip=tip or description,
-        style=dict(description_width='7.5em'), layout=dict(width='20em', max_width='98%'))
+    return _widgets().Dropdown(options=options, index=0, layout=dict(width='20em', max_width='98%'), **_labels(description, tip))
 
 # %% ../nbs/15_widgets.ipynb #2aa93658
 def _explorer(draw, controls, more=(), slow=False):
@@ -120,29 +125,36 @@ def _explorer(draw, controls, more=(), slow=False):
     class Explorer(w.VBox):
         "`controls` by name; `text` and `picture`, both HTML; `says`, the sentence; `png`, the bytes"
         def _repr_mimebundle_(self, **kw):
-            return {**super()._repr_mimebundle_(**kw), 'text/plain': self.says, 'image/png': base64.b64encode(self.png).decode()}
+            return {**super()._repr_mimebundle_(**kw), 'text/plain': self.says, 'image/png': _base64(self.png)}
     text,picture = w.HTML(),w.HTML()
     box = Explorer([w.Box([*controls.values(), *more], layout=dict(flex_flow='row wrap')), text, picture])
     def redraw(change=None):
         if slow: text.value = '<p>Working …</p>'
         try:
             with capture_output(): says,fig,*html = draw(**{k:c.value for k,c in controls.items()})     # no progress bars
-        except ValueError as e: text.value = f'<p role="alert">{escape(str(e))}</p>'; return
+        except ValueError as e:
+            text.value = f'<p role="alert">{escape(str(e))}</p>'
+            return
         box.says,box.png = says,_png(fig)
         text.value = html[0] if html else f'<p>{escape(says)}</p>'
-        picture.value = f'<img alt="{escape(says)}" style="max-width:100%" src="data:image/png;base64,{base64.b64encode(box.png).decode()}">'
+        picture.value = f'<img alt="{escape(says)}" style="max-width:100%" src="data:image/png;base64,{_base64(box.png)}">'
     box.controls,box.text,box.picture = controls,text,picture
     for c in controls.values(): c.observe(redraw, 'value')
     redraw()
     return box
 
+def _base64(raw): return base64.b64encode(raw).decode()
+
 # %% ../nbs/15_widgets.ipynb #71fca21e
-def _schedules(T): return dict(cosine=cosine_schedule(T), linear=linear_schedule(T), scaled_linear=scaled_linear_schedule(T), sigmoid=sigmoid_schedule(T), flow=flow_schedule(T))
+def _schedules(T):
+    kinds = dict(cosine=cosine_schedule, linear=linear_schedule, scaled_linear=scaled_linear_schedule, sigmoid=sigmoid_schedule, flow=flow_schedule)
+    return {name: make(T) for name,make in kinds.items()}
 
 def _noise_says(t, alpha, sigma, logsnr, expert, drowned):
     "The numbers of a time-step, as a sentence or three"
-    drown = 'Noise is weaker than the image at all frequencies.' if drowned is None else f'Noise is stronger than the image from frequency {drowned:.2f} π on.'
-    return f't = {t}: alpha = {alpha:.3f}, sigma = {sigma:.3f}, log-SNR = {logsnr:+.2f}. Expert {expert} is the owner. {drown}'
+    where = 'weaker than the image at all frequencies' if drowned is None else f'stronger than the image from frequency {drowned:.2f} π on'
+    return (f't = {t}: alpha = {alpha:.3f}, sigma = {sigma:.3f}, log-SNR = {logsnr:+.2f}. Expert {expert} is the owner. '
+            f'Noise is {where}.')
 
 def noise_explorer(
     images=None, # `Images` to choose from, the first hundred; `None`: Fashion-MNIST's test images
@@ -151,14 +163,14 @@ def noise_explorer(
 ): # An `ipywidgets.VBox`
     "Drag `t`, and choose image and schedule: `noise_picture` and its numbers follow"
     images,router = fashion_mnist('test') if images is None else images,router or IntervalRouter(4)
-    schedules = schedules or _schedules(router.T); names = list(schedules)
+    schedules = schedules or _schedules(router.T)
     def draw(t, image, schedule):
         x0,s = to_float(images.x[image:image+1])[0],schedules[schedule]
         return _noise_says(**_noise_numbers(t, x0, s, router)),noise_picture(t, x0, s, router)
     return _explorer(draw, dict(
         t=_slider('time-step t', int(.4*router.T), 0, router.T-1, tip='Time-step: 0 is the clean image'),
         image=_slider('image', 0, 0, min(len(images), 100)-1, tip='Which image of the set'),
-        schedule=_choice('schedule', names, 'How signal and noise are mixed along t')))
+        schedule=_choice('schedule', list(schedules), 'How signal and noise are mixed along t')))
 
 # %% ../nbs/15_widgets.ipynb #647d0391
 def router_numbers(
@@ -174,8 +186,9 @@ def router_numbers(
     soft,at,rows = SoftIntervals(r, p),schedule.timesteps(steps),[]
     for k,(lo,hi) in zip(r.owners, r.intervals):
         n = int(((at>=lo)&(at<hi)).sum())
-        rows.append(dict(expert=k, lo=lo, hi=hi, logsnr=(schedule.logsnr[lo].item(),schedule.logsnr[hi-1].item()), p=float(p[k]),
-            own=soft.law(k)[r.own(k)].sum().item(), steps=n, cost=n*(1 if cost is None else cost[k])))
+        ends = schedule.logsnr[lo].item(),schedule.logsnr[hi-1].item()
+        own = soft.law(k)[r.own(k)].sum().item()
+        rows.append(dict(expert=k, lo=lo, hi=hi, logsnr=ends, p=float(p[k]), own=own, steps=n, cost=n*(1 if cost is None else cost[k])))
     return rows
 
 # %% ../nbs/15_widgets.ipynb #63ae8e36
@@ -187,9 +200,11 @@ def _laws(ax, router, p):
     ax.yaxis.set_minor_formatter('')
     ax.set_title('probability of each t in the training of each expert', fontsize=9)
 
+# %% ../nbs/15_widgets.ipynb #3082f3a7
 def _on_logsnr(ax, router, schedule):
     "The intervals on the axis of log-SNR, which falls from left to right as t grows"
-    lam = schedule.logsnr.clamp(-20, 20); lam = torch.cat([lam, lam[-1:]]).tolist()
+    lam = schedule.logsnr.clamp(-20, 20).tolist()
+    lam.append(lam[-1])                                           # where the last interval ends
     for k,(lo,hi) in zip(router.owners, router.intervals): ax.barh(0, lam[hi]-lam[lo], left=lam[lo], color=f'C{k%10}')
     ax.set(yticks=[], xlabel='log-SNR', xlim=(lam[0],lam[-1]))
 
@@ -220,11 +235,13 @@ def router_picture(
 # %% ../nbs/15_widgets.ipynb #7339c16e
 def _table_html(rows, unit):
     "Rows of `router_numbers` as an HTML table, with the totals"
-    head = ('expert','interval of t','log-SNR','p','own share','steps',unit)
-    cells = [(o['expert'],f"[{o['lo']}, {o['hi']})",' to '.join(f'{round(v, 1)+0:.1f}' for v in o['logsnr']),f"{o['p']:.2f}",f"{o['own']:.3f}",o['steps'],f"{o['cost']:,.1f}") for o in rows]
-    cells.append(('all','','','','',sum(o['steps'] for o in rows),f"{sum(o['cost'] for o in rows):,.1f}"))
-    line = lambda kind, row: '<tr>'+''.join(f'<{kind} style="padding:0 .8em;text-align:right">{o}</{kind}>' for o in row)+'</tr>'
-    return '<table>'+line('th', head)+''.join(line('td', row) for row in cells)+'</table>'
+    def line(kind, row): return '<tr>'+''.join(f'<{kind} style="padding:0 .8em;text-align:right">{o}</{kind}>' for o in row)+'</tr>'
+    def cells(o):
+        logsnr = ' to '.join(f'{round(v, 1)+0:.1f}' for v in o['logsnr'])               # + 0: never -0.0
+        return o['expert'],f"[{o['lo']}, {o['hi']})",logsnr,f"{o['p']:.2f}",f"{o['own']:.3f}",o['steps'],f"{o['cost']:,.1f}"
+    head = line('th', ('expert','interval of t','log-SNR','p','own share','steps',unit))
+    total = line('td', ('all','','','','',sum(o['steps'] for o in rows),f"{sum(o['cost'] for o in rows):,.1f}"))
+    return '<table>'+head+''.join(line('td', cells(o)) for o in rows)+total+'</table>'
 
 def router_explorer(
     model='fashion', # A `MEME`, or the name or folder of a bundle: its experts' costs, its schedule, and its intervals to start with
@@ -234,14 +251,19 @@ def router_explorer(
     model = model if isinstance(model, MEME) else MEME.load(model)
     n,T,unit = len(model.experts),model.schedule.T,'million multiply-adds'
     cost = [count_flops(model.ready(k), model.size)/2e6 for k in range(n)]
-    r = model.router if isinstance(model.router, IntervalRouter) else IntervalRouter(n, T)
+    start = model.router if isinstance(model.router, IntervalRouter) else IntervalRouter(n, T)
     def draw(**values):
-        b,p = ([values[k] for k in names if k in values] for names in ([f'b{k}' for k in range(1, n)],[f'p{k}' for k in range(n)]))
-        r = IntervalRouter(n, T, _apart(sorted(b), T)); rows = router_numbers(r, p, cost, model.schedule, steps)
-        says = '; '.join(f"expert {o['expert']}: [{o['lo']}, {o['hi']}), own share {o['own']:.3f}" for o in rows)
-        return f"{says}. {steps} steps cost {sum(o['cost'] for o in rows):,.1f} {unit}.",router_picture(r, p, cost, model.schedule, steps, unit),_table_html(rows, unit)
-    bounds = {f'b{k}': _slider(f'boundary {k}', b, 1, T-1, tip=f'Where expert {k-1} ends and expert {k} begins') for k,b in enumerate(r.boundaries, 1)}
-    return _explorer(draw, bounds|{f'p{k}': _slider(f'p of expert {k}', .8/2**k, 0, 1, .01, 'How often it trains on its own interval') for k in range(n)})
+        b,p = [values[f'b{k}'] for k in range(1, n) if f'b{k}' in values],[values[f'p{k}'] for k in range(n)]
+        r = IntervalRouter(n, T, _apart(sorted(b), T))
+        rows = router_numbers(r, p, cost, model.schedule, steps)
+        shares = '; '.join(f"expert {o['expert']}: [{o['lo']}, {o['hi']}), own share {o['own']:.3f}" for o in rows)
+        says = f"{shares}. {steps} steps cost {sum(o['cost'] for o in rows):,.1f} {unit}."
+        return says,router_picture(r, p, cost, model.schedule, steps, unit),_table_html(rows, unit)
+    controls = {}
+    for k,b in enumerate(start.boundaries, 1):
+        controls[f'b{k}'] = _slider(f'boundary {k}', b, 1, T-1, tip=f'Where expert {k-1} ends and expert {k} begins')
+    for k in range(n): controls[f'p{k}'] = _slider(f'p of expert {k}', .8/2**k, 0, 1, .01, 'How often it trains on its own interval')
+    return _explorer(draw, controls)
 
 # %% ../nbs/15_widgets.ipynb #09964ad7
 def _settle(ax, rows, step, cutoff):
@@ -251,7 +273,8 @@ def _settle(ax, rows, step, cutoff):
     ax.plot([r['low'] for r in far], 'k', label='low frequencies')
     ax.plot([r['high'] for r in far], 'k--', label='high frequencies')
     ax.axvline(step, color='black', lw=3, alpha=.5)
-    ax.set(xlim=(-.5,len(far)-.5), ylim=(0,None), xticks=range(0, len(far), -(-len(far)//20)), xlabel='step (colours: experts)', ylabel='distance from the end')
+    ax.set(xlim=(-.5,len(far)-.5), ylim=(0,None), xticks=range(0, len(far), -(-len(far)//20)))
+    ax.set(xlabel='step (colours: experts)', ylabel='distance from the end')
     ax.legend(fontsize=7)
 
 def denoising_picture(
@@ -262,10 +285,12 @@ def denoising_picture(
     "One step of a trajectory: noisy image, guess, its low and high frequencies, the end, and how far it is"
     import matplotlib.pyplot as plt
     if not 0<=step<len(rows)-1: raise ValueError(f'This trajectory has the steps 0 to {len(rows)-2}, but `step` is {step}.')
-    r,parts = rows[step],split_frequencies(rows[step]['x0'], cutoff); color = f"C{r['expert']%10}"
-    names = f"noisy, t = {r['t']:.4g}",f"guess of expert {r['expert']}",'its low frequencies','its high frequencies','the end'
-    fig,axs = plt.subplot_mosaic([[*names],['far']*5], figsize=(10,4), layout='constrained', height_ratios=(2,1.4))
-    for name,x in zip(names, (r['x'],r['x0'],*parts,rows[-1]['x'])): _show(axs[name], x, name, 'black' if name=='the end' else color)
+    r = rows[step]
+    low,high = split_frequencies(r['x0'], cutoff)
+    shown = {f"noisy, t = {r['t']:.4g}":r['x'], f"guess of expert {r['expert']}":r['x0'],
+             'its low frequencies':low, 'its high frequencies':high, 'the end':rows[-1]['x']}
+    fig,axs = plt.subplot_mosaic([[*shown],['far']*5], figsize=(10,4), layout='constrained', height_ratios=(2,1.4))
+    for name,x in shown.items(): _show(axs[name], x, name, 'black' if name=='the end' else f"C{r['expert']%10}")
     _settle(axs['far'], rows, step, cutoff)
     return fig
 
@@ -287,16 +312,19 @@ def denoising_player(
     def draw(step, cutoff, seed, cond=-1):
         cond = None if cond<0 else cond
         if kept.get('of')!=(seed,cond): kept.update(of=(seed,cond), rows=trajectory(model, steps, seed, sampler, cond))
-        rows = kept['rows']; r = settling(rows, cutoff)[step]
-        return (f"Step {step} of 0 to {len(rows)-2}, t = {r['t']:.4g}: expert {r['expert']} is at work. Its guess is off the end by {r['low']:.2f} in low and "
-                f"{r['high']:.2f} in high frequencies, where 1 is the end's own strength.",denoising_picture(rows, step, cutoff))
+        rows = kept['rows']
+        r = settling(rows, cutoff)[step]
+        says = (f"Step {step} of 0 to {len(rows)-2}, t = {r['t']:.4g}: expert {r['expert']} is at work. "
+                f"Its guess is off the end by {r['low']:.2f} in low and {r['high']:.2f} in high frequencies, where 1 is the end's own strength.")
+        return says,denoising_picture(rows, step, cutoff)
     controls = dict(step=_slider('step', 0, 0, steps-1, tip='Step of the trajectory: 0 starts from pure noise'),
         cutoff=_slider('low up to', .25, .05, 1, .05, 'Where low frequencies end, as a share of π'),
         seed=_slider('seed', 0, 0, 99, tip='Of the noise it starts from', live=False))
     if model.n_classes: controls['cond'] = _choice('class', _classes(model, classes, 'as the seed chooses'), 'What to draw')
     play = w.Play(min=0, max=steps-1, interval=400, tooltip='Play the steps')
     w.link((play,'value'), (controls['step'],'value'))
-    box = _explorer(draw, controls, [play]); box.play = play
+    box = _explorer(draw, controls, [play])
+    box.play = play
     return box
 
 # %% ../nbs/15_widgets.ipynb #12685111
@@ -305,16 +333,19 @@ def _drawn(model, n, **kw):
     with CostReport(model) as cost: images = generate(model, n, **kw)
     return images,cost.total,sum(cost.images.values())/n
 
+# %% ../nbs/15_widgets.ipynb #4182c33b
 def _grid(images, title):
     "Images side by side, as a figure"
     import matplotlib.pyplot as plt
-    im = image_grid(images, 8); w,h = im.size
+    im = image_grid(images, 8)
+    w,h = im.size
     fig,ax = plt.subplots(figsize=(7,7*h/w+.4), layout='constrained')
     ax.imshow(im, cmap='gray', vmin=0, vmax=255, interpolation='nearest')
     ax.set_title(title, fontsize=9)
     ax.axis('off')
     return fig
 
+# %% ../nbs/15_widgets.ipynb #0b8d14c1
 def sampler_picture(
     model='fashion', # A `MEME`, or the name or folder of a bundle
     sampler='dpmpp_2m', steps:int=20, guidance=1., seed:int=0, cond=None, # As in `generate`
@@ -338,12 +369,16 @@ def sampler_lab(
         images,seconds,evals = _drawn(model, n, sampler=sampler, steps=steps, guidance=guidance, seed=seed, cond=cond)
         says = f'{n} images by {sampler} in {seconds:.2f} s: {evals:g} evaluations of an expert for each.'
         return says,_grid(images, f'seeds {seed} to {seed+n-1}')
-    controls = dict(sampler=_choice('sampler', ['dpmpp_2m']+[k for k in samplers if k not in ('dpmpp_2m','repaint')], 'How the steps are taken'),
+    names = ['dpmpp_2m',*(k for k in samplers if k not in ('dpmpp_2m','repaint'))]
+    controls = dict(sampler=_choice('sampler', names, 'How the steps are taken'),
         steps=_slider('steps', 20, 1, min(100, model.schedule.T), tip='Number of steps', live=False),
         seed=_slider('seed', 0, 0, 999, tip='Of the first image', live=False))
-    if model.n_classes: controls |= dict(guidance=_slider('guidance', 1., 0, 5, .25, 'Strength of the class: 1 is as trained, 0 is none', live=False),
+    if model.n_classes: controls |= dict(
+        guidance=_slider('guidance', 1., 0, 5, .25, 'Strength of the class: 1 is as trained, 0 is none', live=False),
         cond=_choice('class', _classes(model, classes, 'one of each, in turn'), 'What to draw'))
-    button = w.Button(description='Other seeds', tooltip='The images after these')
-    button.on_click(lambda _: setattr(controls['seed'], 'value', (controls['seed'].value+n)%1000))
-    box = _explorer(draw, controls, [button], slow=True); box.button = button
+    button,seed = w.Button(description='Other seeds', tooltip='The images after these'),controls['seed']
+    def others(_): seed.value = (seed.value+n)%1000
+    button.on_click(others)
+    box = _explorer(draw, controls, [button], slow=True)
+    box.button = button
     return box
