@@ -20,7 +20,7 @@ from .schedulers import sigmoid_schedule, zero_terminal_snr
 from .samplers import _ddim, _path, walk
 from .experts import Expert, count_params, register_expert
 from .router import IntervalRouter
-from .model import MEME, BundleError, _checked, _read_config, _replace, bundle_folder
+from .model import MEME, BundleError, _because, _checked, _read_config, _replace, _stored, bundle_folder
 
 # %% ../nbs/14_interop.ipynb #8ee0171a
 def _diffusers():
@@ -559,11 +559,9 @@ def _whole(folder):
     "A bundle's folder with all its files as they were saved; the names of the files"
     cfg = _read_config(folder)
     try:
-        parts = [*cfg['experts'],cfg['router'],cfg.get('autoencoder') or {}]
-        rows = [o for p in parts for o in (p,p.get('raw'),p.get('weights')) if o and 'file' in o]
-        return ['config.json',*(_checked(folder, r).name for r in rows)]
+        return ['config.json',*(_checked(folder, o).name for o in _stored(cfg))]
     except (LookupError, TypeError, AttributeError) as e:
-        raise BundleError(f'{folder/"config.json"} is incomplete or wrong: {type(e).__name__}: {e}.') from e
+        raise BundleError(f'{folder/"config.json"} is incomplete or wrong: {_because(e)}.') from e
 
 # %% ../nbs/14_interop.ipynb #acfe2e0c
 def _hub(api, token):

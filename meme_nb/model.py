@@ -204,11 +204,10 @@ def _write(folder, stem, module, dtype=None):
     return dict(file=f.name, sha256=sha)
 
 # %% ../nbs/07_model.ipynb #bf6ae665
-def _files(cfg):
-    "The names of all files in a config"
-    rows = [*cfg['experts'], cfg['router'], cfg['autoencoder'] or {}]
-    parts = [o for row in rows for o in (row,row.get('raw'),row.get('weights'))]
-    return {o['file'] for o in parts if o and 'file' in o}
+def _stored(cfg):
+    "The parts of a config that have a file, which their 'file' names"
+    rows = [*cfg['experts'], cfg['router'], cfg.get('autoencoder') or {}]
+    return [o for row in rows for o in (row,row.get('raw'),row.get('weights')) if o and 'file' in o]
 
 def _sweep(folder, keep):
     "Remove weights that are not in `keep`, and what killed processes left half written"
@@ -247,7 +246,7 @@ def save(self:MEME,
         if dtype is not None: cfg['stored'] = str(dtype).removeprefix('torch.')
         if isinstance(self.router, nn.Module): cfg['router'] = dict(cfg['router'], weights=_write(folder, 'router', self.router))
         _replace(folder/'config.json', json.dumps(cfg, indent=1).encode())
-        _sweep(folder, _files(cfg))
+        _sweep(folder, {o['file'] for o in _stored(cfg)})
     except OSError as e: raise BundleError(f'Cannot write the bundle to {folder}: {e.strerror or e}.') from e
     return folder
 

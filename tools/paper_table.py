@@ -26,7 +26,7 @@ from meme_nb.training import BranchCallback, CheckpointCallback, keep_memory, me
 from record import IMAGES, machine
 
 OUT, RUNS = IMAGES/'table', Path('runs')/'table'
-SCHEDULE, BATCH, SMALL, LARGE = cosine_schedule(), 64, 32, 64
+SCHEDULE, BATCH, NARROW, SMALL, LARGE = cosine_schedule(), 64, 20, 32, 64
 KIND = dict(mult=(1, 2), depth=(1, 1), patch=2)
 DECREASING, HARD, CONSTANT = (.8, .4, .2, .1), (1.,)*4, (.375,)*4
 SAMPLERS = dict(fast=('dpmpp_2m', 20, 5000), papers=('ddim', 200, 2000))      # name, steps, images
@@ -36,7 +36,7 @@ SAMPLERS = dict(fast=('dpmpp_2m', 20, 5000), papers=('ddim', 200, 2000))      # 
 
 def unets(n, width=SMALL, mix=1.): return lambda ch: [UNet(ch, width, mix=mix, **KIND) for _ in range(n)]
 def iunets(ch, width=SMALL): return meme_experts(4, ch, width, **KIND)
-def narrow(ch): return iunets(ch, 20)
+def narrow(ch): return iunets(ch, NARROW)
 def two_sizes(ch): return [UNet(ch, width, mix=.5, **KIND) for width in (SMALL, SMALL//2)]
 
 def intervals(n): return lambda data, seed, x0: IntervalRouter(n)
@@ -69,6 +69,7 @@ ARMS = dict(
     same_branch     = (unets(4), intervals(4), DECREASING, .5),
     same_late       = (unets(4), intervals(4), DECREASING, .8),
     meme_narrow     = (narrow, intervals(4), DECREASING, .5),
+    narrow_late     = (unets(4, NARROW), intervals(4), DECREASING, .8),
     complexity_branch = (iunets, by_complexity, DECREASING, .5),
     searched        = (two_sizes, intervals(2), (0., 0.), 0),
     stitch          = None)                                       # made of two others
@@ -189,7 +190,7 @@ def peak(data, arm, resident):
     code = f'import re, torch; from meme_nb.generate import generate; {draw}; print({high_water})'
     return int(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()[-1])/1e3
 
-def timed(data, n=64, rounds=5):
+def timed(data, n=64, rounds=11):
     "Seconds of an image for each arm of seed 0 that is done, in turns, medians; peak memory with all experts loaded, and with one"
     arms = {a: arm_model(data, a) for a in ARMS if (OUT/f'{data}_{a}_0.json').is_file()}
     took = {a: [] for a in arms}
