@@ -5,7 +5,7 @@ sticks out at the side of a phone, and axe-core finds no serious violation of ac
 class, dark mode is remembered, and the menus open. `--shots` saves pictures of pages, to be looked at; `--no-axe` does without
 axe-core, which npm gets otherwise, once.
 """
-import argparse, functools, os, subprocess, sys, tarfile, tempfile, threading, time
+import argparse, functools, os, subprocess, tarfile, tempfile, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path

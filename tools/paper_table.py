@@ -1,6 +1,7 @@
 """The paper's table at our scale: `apt-get install dataset-fashion-mnist; python tools/paper_table.py {fashion,emoji} [ARM ...] [--seeds 0,1,2]`
 
-Every arm but those of a QUARTER gets the same operations for training (forward and backward, all experts together), and is judged by the same sampling:
+Every arm gets the same operations for training, forward and backward, all experts together (but those of a QUARTER, and the stitched one, which is made
+of two), and is judged by the same sampling:
 DPM-Solver++(2M) with 20 steps; those of the paper, with seed 0, also by DDIM with 200, as there. An arm that is done leaves
 nbs/images/table/DATA_ARM_SEED.json and is not done again; one that was cut off goes on where it was. With no ARM, all arms in their order, seed by seed;
 so the command may be run again and again until nothing is left to do. Bundles stay in runs/table/DATA_ARM_SEED.
@@ -11,6 +12,7 @@ three arms: the spectra of their feature maps, and who is good where; `... best 
 sets what `meme_eval` says of it beside the table's figures.
 """
 import argparse, json, math, statistics, subprocess, sys, tempfile, time
+from functools import cache
 from pathlib import Path
 import torch
 from fastai.callback.training import GradientClip
@@ -23,10 +25,11 @@ from meme_nb.model import MEME
 from meme_nb.router import IntervalRouter, LearnedRouter, TableRouter, complexity, complexity_boundaries, search_router, snr_boundaries
 from meme_nb.schedulers import cosine_schedule
 from meme_nb.training import BranchCallback, CheckpointCallback, keep_memory, meme_learner
-from record import IMAGES, machine
+from record import IMAGES, machine, write
 
 OUT, RUNS = IMAGES/'table', Path('runs')/'table'
 SCHEDULE, BATCH, NARROW, SMALL, LARGE = cosine_schedule(), 64, 20, 32, 64
+PFLOP = dict(fashion=.06, emoji=.03)                                     # of training an arm
 KIND = dict(mult=(1, 2), depth=(1, 1), patch=2)
 DECREASING, HARD, CONSTANT = (.8, .4, .2, .1), (1.,)*4, (.375,)*4
 SAMPLERS = dict(fast=('dpmpp_2m', 20, 5000), papers=('ddim', 200, 2000))      # name, steps, images
@@ -80,13 +83,9 @@ SINGLE = 'large', 'small', 'iunet', *QUARTER
 PAPERS = 'large small iunet same_soft meme meme_branch'.split()
 
 
-def write(name, facts, indent=1):
-    OUT.mkdir(exist_ok=True)
-    (OUT/f'{name}.json').write_text(json.dumps(facts, indent=indent)+'\n')
-
-
 # ---- one arm --------------------------------------------------------------------------------------------------------
 
+@cache
 def images(data):
     "Training and test images of 32 x 32, without labels"
     both = [fashion_mnist(s, 32, debian_fashion) if data=='fashion' else emoji(s, 32) for s in ('train', 'test')]
@@ -94,14 +93,14 @@ def images(data):
 
 def flops(model): return [count_flops(e, model.size) for e in model.experts]
 
-def train(data, arm, seed, budget, lr, folder=None):
-    "The averaged model after `budget` operations, and what the training was"
+def train(data, arm, seed, lr, folder=None, share=None):
+    "The averaged model after all operations, or a `share` of them (a quarter for QUARTER), and what the training was"
     make, router, p, ancestor = ARMS[arm]
     folder, train = folder or RUNS/f'{data}_{arm}_{seed}', images(data)[0]
     torch.manual_seed(seed)
     x0, = train.batch(torch.arange(0, len(train), len(train)//128)[:128])[:1]
     model = MEME(make(train.channels), router(data, seed, x0), SCHEDULE, 'v', size=(train.channels, 32, 32))
-    if arm in QUARTER: budget /= 4
+    budget = 1e15*PFLOP[data]*(share or (.25 if arm in QUARTER else 1))
     asked = 2-ancestor if isinstance(model.router, LearnedRouter) else 1   # experts for each sample: a router that learns shows it to two
     steps = round(budget/(3*BATCH*asked*statistics.mean(flops(model))))    # a backward pass costs two forward ones
     cbs = [GradientClip(1.), CheckpointCallback(folder/'checkpoints', 500, resume=True)] + ([BranchCallback(ancestor)] if ancestor else [])
@@ -112,7 +111,7 @@ def train(data, arm, seed, budget, lr, folder=None):
     if learn.train_iter<steps: raise SystemExit(f'Stopped after {learn.train_iter} of {steps} steps: the same command goes on from there.')
     model = finish(arm, learn.averaged(), train)
     model.save(folder)
-    return model, dict(steps=steps, lr=lr, seconds_of_last_leg=round(time.monotonic()-start))
+    return model, dict(budget=budget, steps=steps, lr=lr, seconds_of_last_leg=round(time.monotonic()-start))
 
 def finish(arm, m, images):
     "The model as it is sampled from: routers become tables"
@@ -128,7 +127,7 @@ def bundle(data, arm, seed=0):
     if (folder/'config.json').is_file(): return folder
     if not file.is_file(): raise SystemExit(f'{arm} comes first: python tools/paper_table.py {data} {arm} --seeds {seed}')
     o = json.loads(file.read_text())
-    train(data, arm, seed, o['budget']*(4 if arm in QUARTER else 1), o['lr'])
+    train(data, arm, seed, o['lr'])
     return folder
 
 def stitched(data, seed):
@@ -144,27 +143,28 @@ def quality(model, data, seed, sampler, steps, n):
     seconds = round(time.monotonic()-start)
     return dict(sampler=sampler, steps=steps, seconds=seconds, **report(x, test[torch.arange(n)], train))
 
-def one_run(data, arm, seed, budget, lr):
+def one_run(data, arm, seed, lr):
     "Train and judge one arm, and write what came out"
     file = OUT/f'{data}_{arm}_{seed}.json'
     if file.is_file(): return
     print(f'\n{data}, {arm}, seed {seed}', flush=True)
-    if arm=='stitch': model, how = stitched(data, seed), dict(steps=0, note='twice the training of the other arms')
-    else: model, how = train(data, arm, seed, budget, lr)
+    if arm=='stitch': model, how = stitched(data, seed), dict(budget=2e15*PFLOP[data], steps=0)
+    else: model, how = train(data, arm, seed, lr)
     each, table = flops(model), model.router.table
-    facts = dict(data=data, arm=arm, seed=seed, budget=budget/4 if arm in QUARTER else budget, batch=BATCH, **how,
+    plain = TableRouter(table, len(each))
+    facts = dict(data=data, arm=arm, seed=seed, batch=BATCH, **how,
                  weights=[count_params(e) for e in model.experts], macs=[f//2 for f in each],
                  macs_a_step=sum(each[k] for k in table.tolist())/len(table)/2,
-                 router=model.router.config['kind'], intervals=TableRouter(table, len(each)).intervals,
+                 router=model.router.config['kind'], intervals=plain.intervals, owners=plain.owners,
                  rows={k: quality(model, data, seed, *how) for k, how in SAMPLERS.items() if k=='fast' or seed==0 and arm in PAPERS},
                  **machine(), command=f'python tools/paper_table.py {data} {arm}')
-    write(file.stem, facts)
+    write(f'table/{file.stem}', facts)
     print({k: (r['FD'], r['KD']) for k, r in facts['rows'].items()}, flush=True)
 
 
 # ---- learning rates, times ------------------------------------------------------------------------------------------
 
-def tune(data, budget):
+def tune(data):
     """The best learning rate of each size, by the held-out loss of single models after a quarter of the operations: doubled or halved until the best has
     worse ones on both sides"""
     file = OUT/f'{data}_rates.json'
@@ -174,25 +174,30 @@ def tune(data, budget):
         for _ in range(6):
             around = [r for r in (best, best/2, best*2) if f'{arm} {r:g}' not in tried]
             if not around: break
-            m, _ = train(data, arm, 0, budget/4, around[0], RUNS/f'tune_{data}_{arm}_{around[0]:g}')
+            m, _ = train(data, arm, 0, around[0], RUNS/f'tune_{data}_{arm}_{around[0]:g}', share=.25)
             tried[f'{arm} {around[0]:g}'] = loss_matrix(m, images(data)[1], bins=20, n=500).mean().item()
             rates = {float(k.split()[1]): v for k, v in tried.items() if k.startswith(arm+' ')}
             tried[arm] = best = min(rates, key=rates.get)
-            write(file.stem, tried)
+            write(f'table/{file.stem}', tried)
             print(tried, flush=True)
 
-def arm_model(data, arm): return stitched(data, 0) if arm=='stitch' else MEME.load(bundle(data, arm))
+def untrained(data, arm):
+    "The model of an arm that is done, with weights as they are drawn at first: what it costs does not depend on what it has learned"
+    channels, run = images(data)[0].channels, json.loads((OUT/f'{data}_{arm}_0.json').read_text())
+    experts = [e for a in (['large', 'small'] if arm=='stitch' else [arm]) for e in ARMS[a][0](channels)]
+    table = torch.cat([torch.full((hi-lo,), k) for (lo, hi), k in zip(run['intervals'], run['owners'])])
+    return MEME(experts, TableRouter(table, len(experts)), SCHEDULE, 'v', size=(channels, 32, 32))
 
-def peak(data, arm, resident):
+def peak(folder, resident):
     "Peak memory of drawing 16 images in a process of its own, in MB, beyond that of a process which only loads the library"
-    draw = f"generate('{RUNS}/{data}_{arm}_0', 16, steps=20, resident={resident})" if arm else 'None'
+    draw = f"generate('{folder}', 16, steps=20, resident={resident})" if folder else 'None'
     high_water = "re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]"
-    code = f'import re, torch; from meme_nb.generate import generate; {draw}; print({high_water})'
+    code = f'import re, torch; from meme_nb.generate import generate; {draw}; print("\\n", {high_water})'
     return int(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()[-1])/1e3
 
 def timed(data, n=64, rounds=11):
     "Seconds of an image for each arm of seed 0 that is done, in turns, medians; peak memory with all experts loaded, and with one"
-    arms = {a: arm_model(data, a) for a in ARMS if (OUT/f'{data}_{a}_0.json').is_file()}
+    arms = {a: untrained(data, a) for a in ARMS if (OUT/f'{data}_{a}_0.json').is_file()}
     took = {a: [] for a in arms}
     for _ in range(rounds):
         for a, m in arms.items():
@@ -204,12 +209,15 @@ def timed(data, n=64, rounds=11):
         start = time.perf_counter()
         generate(arms[a], n, 'ddim', 200)
         slow[a] = (time.perf_counter()-start)/n
-    base = peak(data, None, None)
-    memory = {a: dict(all=peak(data, a, None)-base, one=peak(data, a, 1)-base) for a in arms if a!='stitch'}
+    base, memory = peak(None, None), {}
+    for a, m in arms.items():
+        with tempfile.TemporaryDirectory() as d:
+            m.save(d)
+            memory[a] = dict(all=peak(d, None)-base, one=peak(d, 1)-base)
     seconds = {a: statistics.median(t) for a, t in took.items()}
     facts = dict(seconds_an_image=seconds, seconds_an_image_ddim_200=slow, peak_MB=memory, steps=20, sampler='dpmpp_2m', batch=n, **machine(),
                  command=f'python tools/paper_table.py time {data}')
-    write(f'{data}_time', facts)
+    write(f'table/{data}_time', facts)
     print(json.dumps(facts, indent=1))
 
 
@@ -219,12 +227,12 @@ def why(data, n=128):
     x0 = test.batch(torch.arange(n))[0]
     noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
     for arm in [a for a in ('same_soft', 'meme', 'meme_branch') if (OUT/f'{data}_{a}_0.json').is_file()]:
-        m = arm_model(data, arm)
+        m = MEME.load(bundle(data, arm))
         ts = [125, 375, 625, 875]
         spectra = [feature_spectra(m.experts[m.expert_for(t)].eval(), SCHEDULE.add_noise(x0, noise, t), torch.full((n,), t)) for t in ts]
         rounded = [{layer: [round(o, 4) for o in v.tolist()] for layer, (_, v) in found.items()} for found in spectra]
         facts[arm] = dict(t=ts, spectra=rounded, loss=loss_matrix(m, test, bins=20, n=500).tolist(), hand_overs=hand_overs(m, test, 256))
-    write(f'{data}_why', facts | dict(n=n, **machine(), command=f'python tools/paper_table.py why {data}'), indent=None)
+    write(f'table/{data}_why', facts | dict(n=n, **machine(), command=f'python tools/paper_table.py why {data}'), indent=None)
 
 
 def best(data):
@@ -240,7 +248,7 @@ def best(data):
     keys = 'FD', 'KD', 'KD_se', 'precision', 'recall', 'n'
     facts = dict(arm=arm, bytes=size, table={k: table[k] for k in keys}, meme_eval={k: found[k] for k in keys}, standard_errors_apart=apart,
                  **machine(), command=f'python tools/paper_table.py best {data}')
-    write(f'{data}_best', facts)
+    write(f'table/{data}_best', facts)
     print(json.dumps(facts, indent=1), f'\n{folder}: the bundle of {arm}')
 
 
@@ -249,11 +257,9 @@ def main():
     a.add_argument('what', choices=['fashion', 'emoji', 'tune', 'time', 'why', 'best'])
     a.add_argument('names', nargs='*', help='arms; for tune, time, why and best, data')
     a.add_argument('--seeds', default='0,1,2', help='numbers with commas between')
-    a.add_argument('--budget', type=float, default=.06, help='PFLOP of training')
-    a.add_argument('--lr', type=float, help='instead of the tuned one')
     o = a.parse_args()
     keep_memory()
-    others = dict(tune=lambda d: tune(d, o.budget*1e15), time=timed, why=why, best=best)
+    others = dict(tune=tune, time=timed, why=why, best=best)
     if o.what in others: return [others[o.what](d) for d in o.names or ['fashion']]
     unknown = [n for n in o.names if n not in ARMS]
     if unknown: raise SystemExit(f'No arm is called {", ".join(unknown)}: there are {", ".join(ARMS)}.')
@@ -261,8 +267,8 @@ def main():
     rates = json.loads(file.read_text()) if file.is_file() else {}
     for seed in map(int, o.seeds.split(',')):
         for arm in o.names or ARMS:
-            lr = o.lr or rates.get('large' if arm=='large' else 'small', 5e-3)
-            if seed==0 or o.names or arm in PAPERS: one_run(o.what, arm, seed, o.budget*1e15, lr)
+            lr = rates.get('large' if arm=='large' else 'small', 5e-3)
+            if seed==0 or o.names or arm in PAPERS: one_run(o.what, arm, seed, lr)
 
 
 if __name__=='__main__': main()

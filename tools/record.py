@@ -14,8 +14,14 @@ def command():
     "The command that is running"
     return ' '.join(['python', f'tools/{Path(sys.argv[0]).name}', *sys.argv[1:]])
 
+def write(name, facts, indent=1):
+    "Write `facts` to nbs/images/NAME.json: the file"
+    file = IMAGES/f'{name}.json'
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(facts, indent=indent)+'\n', encoding='utf-8')
+    return file
+
 def record(name, **facts):
     "Write `facts` to nbs/images/NAME.json, with the command and what they depend on, and print them"
-    file = IMAGES/f'{name}.json'
-    file.write_text(json.dumps(dict(command=command(), **machine(), **facts), indent=1)+'\n', encoding='utf-8')
+    file = write(name, dict(command=command(), **machine(), **facts))
     print(f'\n{file}:\n{file.read_text(encoding="utf-8")}')
