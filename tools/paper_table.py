@@ -3,8 +3,8 @@
 Every arm gets the same operations for training, forward and backward, all experts together (but those of a QUARTER, and the stitched one, which is made
 of two), and is judged by the same sampling:
 DPM-Solver++(2M) with 20 steps; those of the paper, with seed 0, also by DDIM with 200, as there. An arm that is done leaves
-nbs/images/table/DATA_ARM_SEED.json and is not done again; one that was cut off goes on where it was. With no ARM, all arms in their order, seed by seed;
-so the command may be run again and again until nothing is left to do. Bundles stay in runs/table/DATA_ARM_SEED.
+nbs/images/table/DATA_ARM_SEED.json with a picture, and is not done again; one that was cut off goes on where it was. With no ARM, all arms in their
+order, seed by seed; so the command may be run again and again until nothing is left to do. Bundles stay in runs/table/DATA_ARM_SEED.
 
 Before: `python tools/paper_table.py tune DATA` chooses learning rates with a quarter of the operations.
 After: `... time DATA` measures seconds and memory of a sample for all arms that are done, in one run, in turns; `... why DATA` looks into the experts of
@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from fastai.callback.training import GradientClip
 from meme_nb.analysis import feature_spectra, hand_overs, loss_matrix
-from meme_nb.data import debian_fashion, emoji, fashion_mnist, image_dls
+from meme_nb.data import debian_fashion, emoji, fashion_mnist, image_dls, image_grid
 from meme_nb.experts import UNet, count_flops, count_params, meme_experts
 from meme_nb.generate import generate
 from meme_nb.metrics import report
@@ -30,6 +30,7 @@ from record import IMAGES, machine, write
 OUT, RUNS = IMAGES/'table', Path('runs')/'table'
 SCHEDULE, BATCH, NARROW, SMALL, LARGE = cosine_schedule(), 64, 20, 32, 64
 PFLOP = dict(fashion=.06, emoji=.03)                                     # of training an arm
+SEED = 1_000_000                                                         # of the first sample of a run with seed 0
 KIND = dict(mult=(1, 2), depth=(1, 1), patch=2)
 DECREASING, HARD, CONSTANT = (.8, .4, .2, .1), (1.,)*4, (.375,)*4
 SAMPLERS = dict(fast=('dpmpp_2m', 20, 5000), papers=('ddim', 200, 2000))      # name, steps, images
@@ -91,16 +92,18 @@ def images(data):
     both = [fashion_mnist(s, 32, debian_fashion) if data=='fashion' else emoji(s, 32) for s in ('train', 'test')]
     return [type(o)(o.x, name=o.name) for o in both]
 
+def operations(data, arm): return 1e15*PFLOP[data]*(.25 if arm in QUARTER else 1)
+
 def flops(model): return [count_flops(e, model.size) for e in model.experts]
 
-def train(data, arm, seed, lr, folder=None, share=None):
-    "The averaged model after all operations, or a `share` of them (a quarter for QUARTER), and what the training was"
+def train(data, arm, seed, lr, folder=None, share=1):
+    "The averaged model after all operations, or a `share` of them, and what the training was"
     make, router, p, ancestor = ARMS[arm]
     folder, train = folder or RUNS/f'{data}_{arm}_{seed}', images(data)[0]
     torch.manual_seed(seed)
     x0, = train.batch(torch.arange(0, len(train), len(train)//128)[:128])[:1]
     model = MEME(make(train.channels), router(data, seed, x0), SCHEDULE, 'v', size=(train.channels, 32, 32))
-    budget = 1e15*PFLOP[data]*(share or (.25 if arm in QUARTER else 1))
+    budget = operations(data, arm)*share
     asked = 2-ancestor if isinstance(model.router, LearnedRouter) else 1   # experts for each sample: a router that learns shows it to two
     steps = round(budget/(3*BATCH*asked*statistics.mean(flops(model))))    # a backward pass costs two forward ones
     cbs = [GradientClip(1.), CheckpointCallback(folder/'checkpoints', 500, resume=True)] + ([BranchCallback(ancestor)] if ancestor else [])
@@ -139,16 +142,20 @@ def quality(model, data, seed, sampler, steps, n):
     "How far n samples are from as many test images, and training images from these"
     train, test = images(data)
     n, start = min(n, len(test)), time.monotonic()
-    x = generate(model, n, sampler, steps, seed=1_000_000*(seed+1))
+    x = generate(model, n, sampler, steps, seed=SEED*(seed+1))
     seconds = round(time.monotonic()-start)
     return dict(sampler=sampler, steps=steps, seconds=seconds, **report(x, test[torch.arange(n)], train))
+
+def picture(model, file, seed, n=12):
+    "The first n of the samples that were judged, in one row"
+    image_grid(generate(model, n, *SAMPLERS['fast'][:2], seed=SEED*(seed+1)), n, scale=1).save(file, optimize=True)
 
 def one_run(data, arm, seed, lr):
     "Train and judge one arm, and write what came out"
     file = OUT/f'{data}_{arm}_{seed}.json'
     if file.is_file(): return
     print(f'\n{data}, {arm}, seed {seed}', flush=True)
-    if arm=='stitch': model, how = stitched(data, seed), dict(budget=2e15*PFLOP[data], steps=0)
+    if arm=='stitch': model, how = stitched(data, seed), dict(budget=2*operations(data, arm), steps=0)
     else: model, how = train(data, arm, seed, lr)
     each, table = flops(model), model.router.table
     plain = TableRouter(table, len(each))
@@ -159,6 +166,7 @@ def one_run(data, arm, seed, lr):
                  rows={k: quality(model, data, seed, *how) for k, how in SAMPLERS.items() if k=='fast' or seed==0 and arm in PAPERS},
                  **machine(), command=f'python tools/paper_table.py {data} {arm}')
     write(f'table/{file.stem}', facts)
+    picture(model, file.with_suffix('.png'), seed)
     print({k: (r['FD'], r['KD']) for k, r in facts['rows'].items()}, flush=True)
 
 
@@ -188,6 +196,15 @@ def untrained(data, arm):
     table = torch.cat([torch.full((hi-lo,), k) for (lo, hi), k in zip(run['intervals'], run['owners'])])
     return MEME(experts, TableRouter(table, len(experts)), SCHEDULE, 'v', size=(channels, 32, 32))
 
+def step_seconds(expert, channels):
+    "Seconds of one training step on one batch: forward, backward, update"
+    x, t = torch.randn(BATCH, channels, 32, 32), torch.full((BATCH,), 500)
+    optimiser = torch.optim.AdamW(expert.train().parameters(), fused=True)
+    start = time.perf_counter()
+    expert(x, t).square().mean().backward()
+    optimiser.step()
+    return time.perf_counter()-start
+
 def peak(folder, resident):
     "Peak memory of drawing 16 images in a process of its own, in MB, beyond that of a process which only loads the library"
     draw = f"generate('{folder}', 16, steps=20, resident={resident})" if folder else 'None'
@@ -196,9 +213,9 @@ def peak(folder, resident):
     return int(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()[-1])/1e3
 
 def timed(data, n=64, rounds=11):
-    "Seconds of an image for each arm of seed 0 that is done, in turns, medians; peak memory with all experts loaded, and with one"
+    "Seconds of an image, and minutes of training, for each arm of seed 0 that is done, in turns, medians; peak memory with all experts loaded, and with one"
     arms = {a: untrained(data, a) for a in ARMS if (OUT/f'{data}_{a}_0.json').is_file()}
-    took = {a: [] for a in arms}
+    took, steps = ({a: [] for a in arms} for _ in range(2))
     for _ in range(rounds):
         for a, m in arms.items():
             start = time.perf_counter()
@@ -214,8 +231,11 @@ def timed(data, n=64, rounds=11):
         with tempfile.TemporaryDirectory() as d:
             m.save(d)
             memory[a] = dict(all=peak(d, None)-base, one=peak(d, 1)-base)
-    seconds = {a: statistics.median(t) for a, t in took.items()}
-    facts = dict(seconds_an_image=seconds, seconds_an_image_ddim_200=slow, peak_MB=memory, steps=20, sampler='dpmpp_2m', batch=n, **machine(),
+    for _ in range(5):
+        for a, m in arms.items(): steps[a].append(statistics.mean(step_seconds(e, m.size[0]) for e in m.experts))
+    def minutes(a): return statistics.median(steps[a])*operations(data, a)/(3*BATCH*statistics.mean(flops(arms[a])))/60
+    facts = dict(seconds_an_image={a: statistics.median(t) for a, t in took.items()}, seconds_an_image_ddim_200=slow, peak_MB=memory,
+                 minutes_of_training={a: minutes(a) for a in arms if a!='stitch'}, steps=20, sampler='dpmpp_2m', batch=n, **machine(),
                  command=f'python tools/paper_table.py time {data}')
     write(f'table/{data}_time', facts)
     print(json.dumps(facts, indent=1))
@@ -235,20 +255,25 @@ def why(data, n=128):
     write(f'table/{data}_why', facts | dict(n=n, **machine(), command=f'python tools/paper_table.py why {data}'), indent=None)
 
 
+def eval_of(folder, data, n, seed):
+    "What `meme_eval` says of n images of a bundle, from `seed` on"
+    with tempfile.TemporaryDirectory() as d:
+        other = debian_fashion if data=='fashion' else 'emoji'
+        subprocess.run(['meme_eval', folder, other, '--n', str(n), '--seed', str(seed), '--out', d, '--force'], check=True)
+        return json.loads((Path(d)/'report.json').read_text())
+
 def best(data):
-    "The arm of experts with the lowest FD as a bundle, and what `meme_eval` says of it beside the table's figures"
+    """The arm of experts with the lowest FD as a bundle, and what `meme_eval` says of it beside the table's figures: of the table's own samples,
+    and of others. Its n test images are drawn from all there are; the table's are the first n."""
     runs = {a: json.loads((OUT/f'{data}_{a}_0.json').read_text()) for a in ARMS if (OUT/f'{data}_{a}_0.json').is_file()}
     arm = min((a for a in runs if a not in (*SINGLE, 'stitch')), key=lambda a: runs[a]['rows']['fast']['FD'])
-    table, folder, other = runs[arm]['rows']['fast'], bundle(data, arm), debian_fashion if data=='fashion' else 'emoji'
-    with tempfile.TemporaryDirectory() as d:
-        subprocess.run(['meme_eval', folder, other, '--n', str(table['n']), '--out', d, '--force'], check=True)
-        found = json.loads((Path(d)/'report.json').read_text())
-    size = sum(f.stat().st_size for f in folder.glob('*.*'))
-    apart = abs(found['KD']-table['KD'])/math.hypot(found['KD_se'], table['KD_se'])
-    keys = 'FD', 'KD', 'KD_se', 'precision', 'recall', 'n'
-    facts = dict(arm=arm, bytes=size, table={k: table[k] for k in keys}, meme_eval={k: found[k] for k in keys}, standard_errors_apart=apart,
-                 **machine(), command=f'python tools/paper_table.py best {data}')
-    write(f'table/{data}_best', facts)
+    table, folder, keys = runs[arm]['rows']['fast'], bundle(data, arm), ('FD', 'KD', 'KD_se', 'precision', 'recall', 'n')
+    facts = dict(arm=arm, bytes=sum(f.stat().st_size for f in folder.glob('*.*')), table={k: table[k] for k in keys})
+    for name, seed in dict(same_samples=SEED, others=0).items():
+        found = eval_of(folder, data, table['n'], seed)
+        apart = abs(found['KD']-table['KD'])/math.hypot(found['KD_se'], table['KD_se'])
+        facts[name] = {k: found[k] for k in keys} | dict(standard_errors_apart=apart)
+    write(f'table/{data}_best', facts | dict(**machine(), command=f'python tools/paper_table.py best {data}'))
     print(json.dumps(facts, indent=1), f'\n{folder}: the bundle of {arm}')
 
 
