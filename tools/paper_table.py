@@ -74,12 +74,13 @@ ARMS = dict(
     same_late       = (unets(4), intervals(4), DECREASING, .8),
     meme_narrow     = (narrow, intervals(4), DECREASING, .5),
     narrow_late     = (unets(4, NARROW), intervals(4), DECREASING, .8),
+    small_narrow    = (unets(1, NARROW), intervals(1), (0.,), 0),
     complexity_branch = (iunets, by_complexity, DECREASING, .5),
     searched        = (two_sizes, intervals(2), (0., 0.), 0),
     stitch          = None)                                       # made of two others
 # as many steps as the large one with a quarter of the operations, as the paper's small ones
 QUARTER = 'small_quarter', 'iunet_quarter'
-SINGLE = 'large', 'small', 'iunet', *QUARTER
+SINGLE = 'large', 'small', 'iunet', 'small_narrow', *QUARTER
 # these are run with all seeds, the others with the first
 PAPERS = 'large small iunet same_soft meme meme_branch'.split()
 
