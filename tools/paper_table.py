@@ -166,8 +166,8 @@ def one_run(data, arm, seed, lr):
                  router=model.router.config['kind'], intervals=plain.intervals, owners=plain.owners,
                  rows={k: quality(model, data, seed, *how) for k, how in SAMPLERS.items() if k=='fast' or seed==0 and arm in PAPERS},
                  **machine(), command=f'python tools/paper_table.py {data} {arm}')
-    write(f'table/{file.stem}', facts)
     picture(model, file.with_suffix('.png'), seed)
+    write(f'table/{file.stem}', facts)
     print({k: (r['FD'], r['KD']) for k, r in facts['rows'].items()}, flush=True)
 
 
