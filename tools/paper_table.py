@@ -15,6 +15,7 @@ import argparse, json, math, statistics, subprocess, sys, tempfile, time
 from functools import cache
 from pathlib import Path
 import torch
+from PIL import Image
 from fastai.callback.training import GradientClip
 from meme_nb.analysis import feature_spectra, hand_overs, loss_matrix
 from meme_nb.data import debian_fashion, emoji, fashion_mnist, image_dls, image_grid
@@ -256,24 +257,31 @@ def why(data, n=128):
     write(f'table/{data}_why', facts | dict(n=n, **machine(), command=f'python tools/paper_table.py why {data}'), indent=None)
 
 
-def eval_of(folder, data, n, seed):
-    "What `meme_eval` says of n images of a bundle, from `seed` on"
+def eval_of(folder, other, n, seed):
+    "What `meme_eval` says of n images of a bundle, from `seed` on, beside `other` ones"
     with tempfile.TemporaryDirectory() as d:
-        other = debian_fashion if data=='fashion' else 'emoji'
         subprocess.run(['meme_eval', folder, other, '--n', str(n), '--seed', str(seed), '--out', d, '--force'], check=True)
         return json.loads((Path(d)/'report.json').read_text())
 
+def as_folder(images, folder):
+    "The folder, with a PNG for each image"
+    for i, x in enumerate(images.x.numpy()): Image.fromarray(x.squeeze()).save(Path(folder)/f'{i:05d}.png')
+    return folder
+
 def best(data):
-    """The arm of experts with the lowest FD as a bundle, and what `meme_eval` says of it beside the table's figures: of the table's own samples,
-    and of others. Its n test images are drawn from all there are; the table's are the first n."""
+    """The arm of experts with the lowest FD as a bundle, and what `meme_eval` says of it beside the table's figures: of the table's own samples and test
+    images; of these samples, with its own choice of test images (it draws n from all there are; the table's are the first n); and of other samples."""
     runs = {a: json.loads((OUT/f'{data}_{a}_0.json').read_text()) for a in ARMS if (OUT/f'{data}_{a}_0.json').is_file()}
     arm = min((a for a in runs if a not in (*SINGLE, 'stitch')), key=lambda a: runs[a]['rows']['fast']['FD'])
     table, folder, keys = runs[arm]['rows']['fast'], bundle(data, arm), ('FD', 'KD', 'KD_se', 'precision', 'recall', 'n')
     facts = dict(arm=arm, bytes=sum(f.stat().st_size for f in folder.glob('*.*')), table={k: table[k] for k in keys})
-    for name, seed in dict(same_samples=SEED, others=0).items():
-        found = eval_of(folder, data, table['n'], seed)
-        apart = abs(found['KD']-table['KD'])/math.hypot(found['KD_se'], table['KD_se'])
-        facts[name] = {k: found[k] for k in keys} | dict(standard_errors_apart=apart)
+    real = debian_fashion if data=='fashion' else data
+    with tempfile.TemporaryDirectory() as d:
+        same = as_folder(images(data)[1][torch.arange(table['n'])], d)
+        for name, (other, seed) in dict(same=(same, SEED), same_samples=(real, SEED), others=(real, 0)).items():
+            found = eval_of(folder, other, table['n'], seed)
+            apart = abs(found['KD']-table['KD'])/math.hypot(found['KD_se'], table['KD_se'])
+            facts[name] = {k: found[k] for k in keys} | dict(standard_errors_apart=apart)
     write(f'table/{data}_best', facts | dict(**machine(), command=f'python tools/paper_table.py best {data}'))
     print(json.dumps(facts, indent=1), f'\n{folder}: the bundle of {arm}')
 
