@@ -345,7 +345,7 @@ def _because(e):
 def _build(f, weights, make, device):
     "What `make` makes, filled with `weights`; the state of random numbers is as before"
     try:
-        with _no_more_than(weights), torch.random.fork_rng(devices=[]), _Blank(): return _fill(make().to(device), weights)
+        with _no_more_than(weights), torch.random.fork_rng(devices=[]), _Blank(): return _fill(make(), weights).to(device)
     except Exception as e: raise BundleError(f'{f} does not fit its config: {_because(e)}.') from e
 
 # %% ../nbs/07_model.ipynb #172aacd3

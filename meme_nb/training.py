@@ -83,7 +83,9 @@ def _draw(self:NoisingCallback, x0):
     rank,world = _share(self.learn) if self.training else (0,1)
     n = len(x0)*world
     t,noise = self._turn(n, gt),torch.randn((n,*x0.shape[1:]), generator=gn, device=x0.device)
-    return t.chunk(world)[rank].to(x0.device),noise.chunk(world)[rank]
+    t = t.chunk(world)[rank]
+    if x0.is_cuda: t = t.pin_memory()                                    # or the copy would wait for the device
+    return t.to(x0.device, non_blocking=True),noise.chunk(world)[rank]
 
 def _share(learn):
     "Number of this process, and of all that share a batch"
