@@ -2,8 +2,8 @@
 
 Samples of the bundle that comes with the package, drawn on both; training, whose losses are set beside the CPU's, of every kind; how often it waits for
 the device; peak memory with all experts there, and with one; milliseconds of an image and of a training step for arms of the paper's table (with
-weights as drawn at first), all in one run, in turns, medians: as they are (torch's own defaults: TensorFloat-32 in convolutions), in bfloat16, and
-compiled. Writes nbs/images/gpu.json after each of these, which the page on several GPUs shows.
+weights as drawn at first): as they are (torch's own defaults: TensorFloat-32 in convolutions), in bfloat16, and compiled; images in turns, medians;
+steps one run each, means. Writes nbs/images/gpu.json after each of these, which the page on several GPUs shows.
 """
 import json, statistics, tempfile, time, warnings
 import torch
@@ -71,7 +71,7 @@ def learner(device=None, experts=None, steps=12, bs=64, images=None, router=None
     return meme_learner(image_dls(images, bs, images[torch.arange(64)], n_batches=steps, seed=0, device=device or GPU), model, list(cbs), seed=0, **how)
 
 def losses(learn, lr=1e-3):
-    "Of each step, float64"
+    "fastai's smoothed loss after each step, float64"
     with learn.no_bar(), learn.no_logging(): learn.fit(1, lr)
     return torch.tensor([float(o) for o in learn.recorder.losses], dtype=torch.float64)
 

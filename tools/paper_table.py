@@ -199,13 +199,21 @@ def untrained(data, arm):
     return MEME(experts, TableRouter(table, len(experts)), SCHEDULE, 'v', size=(channels, 32, 32))
 
 def step_seconds(expert, channels):
-    "Seconds of one training step on one batch: forward, backward, update"
+    "Seconds of one training step on one batch: forward, backward, update; the second one, since the first makes room for the update"
     x, t = torch.randn(BATCH, channels, 32, 32), torch.full((BATCH,), 500)
     optimiser = torch.optim.AdamW(expert.train().parameters(), fused=True)
-    start = time.perf_counter()
-    expert(x, t).square().mean().backward()
-    optimiser.step()
+    for _ in range(2):
+        start = time.perf_counter()
+        expert(x, t).square().mean().backward()
+        optimiser.step()
+        optimiser.zero_grad()
     return time.perf_counter()-start
+
+def alike(models):
+    "Name of each model to the first one that costs the same: equal experts for equal shares of the time-steps"
+    found = {}
+    def cost(m): return str(sorted((str(e.config), int((m.router.table==k).sum())) for k, e in enumerate(m.experts)))
+    return {a: found.setdefault(cost(m), a) for a, m in models.items()}
 
 def peak(folder, resident):
     "Peak memory of drawing 16 images in a process of its own, in MB, beyond that of a process which only loads the library"
@@ -215,19 +223,20 @@ def peak(folder, resident):
     return int(subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.split()[-1])/1e3
 
 def timed(data, n=64, rounds=11):
-    "Seconds of an image, and minutes of training, for each arm of seed 0 that is done, in turns, medians; peak memory with all experts loaded, and with one"
-    arms = {a: untrained(data, a) for a in ARMS if (OUT/f'{data}_{a}_0.json').is_file()}
-    took, steps = ({a: [] for a in arms} for _ in range(2))
-    for _ in range(rounds):
-        for a, m in arms.items():
-            start = time.perf_counter()
-            generate(m, n, steps=20)
-            took[a].append((time.perf_counter()-start)/n)
-    slow = {a: [] for a in ('large', 'meme') if a in arms}              # the paper's own protocol
-    for a in slow:
+    """Seconds of an image, and minutes of training, for each arm of seed 0 that is done, in turns, medians; peak memory with all experts loaded, and with
+    one. Arms that cost the same are measured together, as one."""
+    every = {a: untrained(data, a) for a in ARMS if (OUT/f'{data}_{a}_0.json').is_file()}
+    same = alike(every)
+    arms = {a: m for a, m in every.items() if same[a]==a}
+    took, slow, steps = ({a: [] for a in arms} for _ in range(3))
+    def draw(m, *how):
         start = time.perf_counter()
-        generate(arms[a], n, 'ddim', 200)
-        slow[a] = (time.perf_counter()-start)/n
+        generate(m, n, *how)
+        return (time.perf_counter()-start)/n
+    for _ in range(rounds):
+        for a, m in arms.items(): took[a].append(draw(m, 'dpmpp_2m', 20))
+    for _ in range(3):
+        for a in ('large', 'meme'): slow[a].append(draw(arms[a], 'ddim', 200))      # the paper's own protocol
     base, memory = peak(None, None), {}
     for a, m in arms.items():
         with tempfile.TemporaryDirectory() as d:
@@ -235,9 +244,11 @@ def timed(data, n=64, rounds=11):
             memory[a] = dict(all=peak(d, None)-base, one=peak(d, 1)-base)
     for _ in range(5):
         for a, m in arms.items(): steps[a].append(statistics.mean(step_seconds(e, m.size[0]) for e in m.experts))
-    def minutes(a): return statistics.median(steps[a])*operations(data, a)/(3*BATCH*statistics.mean(flops(arms[a])))/60
-    facts = dict(seconds_an_image={a: statistics.median(t) for a, t in took.items()}, seconds_an_image_ddim_200=slow, peak_MB=memory,
-                 minutes_of_training={a: minutes(a) for a in arms if a!='stitch'}, steps=20, sampler='dpmpp_2m', batch=n, **machine(),
+    def minutes(a): return statistics.median(steps[same[a]])*operations(data, a)/(3*BATCH*statistics.mean(flops(every[a])))/60
+    facts = dict(seconds_an_image={a: statistics.median(took[o]) for a, o in same.items()},
+                 quartiles={a: statistics.quantiles(t)[::2] for a, t in took.items()},
+                 seconds_an_image_ddim_200={a: statistics.median(slow[a]) for a in ('large', 'meme')}, peak_MB={a: memory[o] for a, o in same.items()},
+                 minutes_of_training={a: minutes(a) for a in every if a!='stitch'}, steps=20, sampler='dpmpp_2m', batch=n, **machine(),
                  command=f'python tools/paper_table.py time {data}')
     write(f'table/{data}_time', facts)
     print(json.dumps(facts, indent=1))
