@@ -7,7 +7,7 @@ __all__ = ['recipe', 'default_steps', 'default_minutes', 'n_measured', 'outputs'
            'demo_model', 'meme_demo', 'settings', 'meme_train', 'meme_sample', 'meme_eval']
 
 # %% ../nbs/16_cli.ipynb #6c55fa09
-import contextlib, json, os, shutil, sys, time, warnings
+import contextlib, gc, json, os, shutil, sys, time, warnings
 from functools import wraps
 from pathlib import Path
 from fastcore.script import anno_parser, store_true
@@ -327,17 +327,21 @@ def _processes(parallel):
 def _meet(rank, world):
     "Wait for all processes"
     if world==1: return
-    import datetime, torch.distributed as dist
+    import datetime, torch, torch.distributed as dist
     patience = datetime.timedelta(days=30)          # expert parallel ones may be of very different speed
-    if not dist.is_initialized(): dist.init_process_group(rank=rank, world_size=world, timeout=patience)
+    backend = 'cpu:gloo,cuda:nccl' if torch.cuda.is_available() else 'gloo'           # --device may be cpu where there is a GPU
+    if not dist.is_initialized(): dist.init_process_group(backend, rank=rank, world_size=world, timeout=patience)
     dist.barrier()
 
 # %% ../nbs/16_cli.ipynb #212820ba
 def _place(device, world):
     "The device of this process: its own GPU where there are several"
+    import torch
     from meme_nb.model import torch_device
-    device,local = torch_device(device),int(os.environ.get('LOCAL_RANK', 0))
-    return torch_device(f'cuda:{local}') if device.type=='cuda' and world>1 else device
+    local,gpus = int(os.environ.get('LOCAL_RANK', 0)),torch.cuda.device_count()
+    if world==1 or not gpus or str(device or 'cuda').split(':')[0]!='cuda': return torch_device(device)
+    if local<gpus: torch.cuda.set_device(local)           # first of all: else each process would take some memory of the first GPU
+    return torch_device(f'cuda:{local}')
 
 # %% ../nbs/16_cli.ipynb #9686cb0b
 def _plan(o, learn, seconds):
@@ -361,7 +365,11 @@ def _shards(o, parallel, world):
     return o['shards']
 
 # %% ../nbs/16_cli.ipynb #985bac75
-def _seconds_a_step(o, device): return _step_seconds(_train_learner({**o, 'steps':4}, device))
+def _seconds_a_step(o, device, share=(0,1)):
+    "Measured on a model that is gone afterwards: callbacks refer to their learner, and it to them, so it takes a collection"
+    seconds = _step_seconds(_train_learner({**o, 'steps':4}, device, share=share))
+    gc.collect()
+    return seconds
 
 def _run_train(flags, config, out, device, parallel, resume, force, dry_run):
     "Check, plan, train, save, draw"
@@ -381,9 +389,12 @@ def _run_train(flags, config, out, device, parallel, resume, force, dry_run):
     _meet(rank, world)
     if lead:
         _replace_text(f, json.dumps(o, indent=1))
-        print(_plan(o, learn, _seconds_a_step(o, device)))
+        print(_plan(o, learn, _seconds_a_step(o, device, (0,1) if shards else (rank,world))))
     for k in parts:
-        if k!=parts[0]: learn,home = make(k)
+        if k!=parts[0]:
+            learn = None
+            gc.collect()                                          # a model at a time
+            learn,home = make(k)
         _fit(learn, o, device, lead)
         if lead or shards: _save_part(home, learn)
         if learn.stop.stopped: break
@@ -451,7 +462,7 @@ def _finish(out, learn, o, rank, world):
                           'what has been learned so far is a whole bundle.')
         sys.exit(130)
     if rank!=0: return
-    model = MEME.load(out)
+    model = MEME.load(out, learn.dls.device)
     _samples(out/'samples'/'end.png', model, o)
     parts = '; of each part in rank_0, rank_1, ...:' if homes else ','
     print(f'\n{out}: a bundle of {len(model.experts)} experts, run.json, samples{parts} losses.png, checkpoints')

@@ -137,7 +137,7 @@ class CostReport:
         for h in self.hooks: h.remove()
 
     def _now(self):
-        if self.model.device.type=='cuda': torch.cuda.synchronize()
+        if self.model.device.type=='cuda': torch.cuda.synchronize(self.model.device)
         return time.perf_counter()
 
 # %% ../nbs/10_generate.ipynb #721b5a60

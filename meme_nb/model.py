@@ -397,6 +397,7 @@ class Shelf:
         if n in self.here: self.here.remove(n)
         else:
             while len(self.here)>=self.resident: _away(self.experts[self.here.pop(0)])
+            torch.clear_autocast_cache()     # would keep what half precision has made of their weights
             self._fetch(n)
         self.here.append(n)
 

@@ -189,7 +189,7 @@ class HybridCallback(Callback):
 # %% ../nbs/09_training.ipynb #cbd81a51
 def _lasting(loss):
     "A loss to be kept for the whole run"
-    return loss if not isinstance(loss, torch.Tensor) or loss.device.type!='cpu' else loss.item()
+    return loss.item() if isinstance(loss, torch.Tensor) else loss
 
 # %% ../nbs/09_training.ipynb #ebc5177e
 class ExpertLossesCallback(Callback):
@@ -482,8 +482,9 @@ def unpack(o, tensors:dict):
     return tensors[o['tensor']] if 'tensor' in o else {k: unpack(v, tensors) for k,v in o['dict']}
 
 def put(old, new):
-    "`new` in place of `old`: a generator or a module takes the state over"
+    "`new` in place of `old`: a generator or a module takes the state over, a tensor goes where the old one was"
     if isinstance(old, tuple): return type(old)(put(a, b) for a,b in zip(old, new))
+    if isinstance(old, torch.Tensor): return new.to(old.device)          # checkpoints are read on the CPU
     if not isinstance(old, (torch.Generator,nn.Module)): return new
     if isinstance(old, torch.Generator): old.set_state(new)
     else: old.load_state_dict(new)
@@ -511,7 +512,7 @@ def set_random_state(state:dict):
     torch.set_rng_state(state['torch'])
     random.setstate((version,tuple(keys),gauss))
     np.random.set_state((name,np.array(words, np.uint32),*rest))
-    if state['cuda'] and torch.cuda.is_available(): torch.cuda.set_rng_state_all(state['cuda'])
+    if torch.cuda.is_available(): torch.cuda.set_rng_state_all(state['cuda'][:torch.cuda.device_count()])     # there may be fewer GPUs now
 
 # %% ../nbs/09_training.ipynb #09a9ad11
 _others = dict(gradient_accumulation=('count',))                         # of fastai's own callbacks
@@ -804,11 +805,12 @@ def expert_groups(model):
     return [list(o.parameters()) for o in [*model.experts, model.router] if isinstance(o, nn.Module)]
 
 class MEMELearner(Learner):
-    "A `Learner` that is left in order by whatever ends a fit, an exception too: signals and model as before"
+    "A `Learner` that is left in order by whatever ends a fit, an exception too: signals, precision and model as before"
     def fit(self, *args, **kw):
         try: return super().fit(*args, **kw)
         finally:
             if hasattr(self, 'stop'): self.stop._restore()
+            if hasattr(self, 'precision'): self.precision.close()
             if hasattr(self, 'noising') and 'meme' in self.noising.__dict__: self.model = self.noising.meme
 
 # %% ../nbs/09_training.ipynb #5c73b1d6
