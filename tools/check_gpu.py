@@ -3,7 +3,7 @@
 Samples of the bundle that comes with the package, drawn on both; training, whose losses are set beside the CPU's, of every kind; how often it waits for
 the device; peak memory with all experts there, and with one; milliseconds of an image and of a training step for arms of the paper's table (with
 weights as drawn at first): as they are (torch's own defaults: TensorFloat-32 in convolutions), in bfloat16, and compiled; images in turns, medians;
-steps one run each, means. Writes nbs/images/gpu.json after each of these, which the page on several GPUs shows.
+steps one run each, means. Wants `apt-get install dataset-fashion-mnist`. Writes nbs/images/gpu.json after each of these, which the page on several GPUs shows.
 """
 import json, statistics, tempfile, time, warnings
 import torch
